@@ -1,0 +1,75 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// Everything that clones a sandbox is one static file. It starts in a fraction
+// of the time a dynamic one takes, and hull-probe has to run in root file
+// systems that hold no Swift libraries at all.
+let staticSwift: [SwiftSetting] = [.unsafeFlags(["-static-stdlib"])]
+let staticLink: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
+
+/// What the static linker needs beside FoundationEssentials, which swift-crypto brings.
+let foundationParts: [LinkerSetting] = [
+    .linkedLibrary("_FoundationCShims"), .linkedLibrary("_FoundationCollections"),
+    .linkedLibrary("swiftSynchronization"),
+]
+
+func stage(_ name: String) -> Target {
+    .executableTarget(
+        name: name, dependencies: ["Isolation", "Terminal"],
+        swiftSettings: staticSwift, linkerSettings: staticLink)
+}
+
+let package = Package(
+    name: "hull",
+    products: [
+        .executable(name: "stage01-chroot", targets: ["stage01-chroot"]),
+        .executable(name: "stage02-pid", targets: ["stage02-pid"]),
+        .executable(name: "stage03-overlay", targets: ["stage03-overlay"]),
+        .executable(name: "hull", targets: ["hull"]),
+        .executable(name: "hull-probe", targets: ["hull-probe"]),
+        .executable(name: "hull-book", targets: ["hull-book"]),
+        .executable(name: "hull-bench", targets: ["hull-bench"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    ],
+    targets: [
+        // C: what Swift cannot see, and Debian's libraries.
+        .target(name: "CLinux"),
+        .systemLibrary(name: "CLibcap", pkgConfig: "libcap", providers: [.apt(["libcap-dev"])]),
+        .systemLibrary(
+            name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+
+        // The core. Arrows point down only.
+        .target(name: "Kernel", dependencies: ["CLinux"]),
+        .target(name: "Isolation", dependencies: ["Kernel", "CLinux"]),
+        .target(name: "Terminal", dependencies: ["Kernel", "CLinux"]),
+        .target(name: "OCISpec", dependencies: ["CJansson"]),
+        .target(
+            name: "Images",
+            dependencies: [
+                "OCISpec", "Kernel", "CZlib", .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .target(name: "Engine", dependencies: ["Isolation", "Images", "CLibcap"]),
+
+        // The stages, the engine, and the program that attacks them.
+        stage("stage01-chroot"),
+        stage("stage02-pid"),
+        stage("stage03-overlay"),
+        .executableTarget(
+            name: "hull", dependencies: ["Engine", "Terminal"],
+            swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
+        .executableTarget(
+            name: "hull-probe", dependencies: ["Kernel", "Terminal"],
+            swiftSettings: staticSwift, linkerSettings: staticLink),
+
+        // What keeps the book true and the figures measured.
+        .target(
+            name: "Book", dependencies: [.product(name: "Subprocess", package: "swift-subprocess")]),
+        .executableTarget(name: "hull-book", dependencies: ["Book"]),
+        .executableTarget(name: "hull-bench", dependencies: ["Kernel", "Terminal", "OCISpec"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,2 @@
+// Debian: libjansson-dev
+#include <jansson.h>

@@ -1,0 +1,208 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <linux/mount.h>
+#include <linux/stat.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+// Namespaces and processes
+
+int clone3(const struct clone_args *args, size_t size) {
+  return syscall(SYS_clone3, args, size);
+}
+
+int pidfd_open(pid_t pid, unsigned int flags) {
+  return syscall(SYS_pidfd_open, pid, flags);
+}
+
+int pidfd_send_signal(int pidfd, int signal) {
+  return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+int prctl_set(int option, unsigned long value) {
+  return prctl(option, value, 0, 0, 0);
+}
+
+int prctl_get(int option) { return prctl(option, 0, 0, 0, 0); }
+
+// Mounts and file systems
+
+int pivot_root(const char *new_root, const char *put_old) {
+  return syscall(SYS_pivot_root, new_root, put_old);
+}
+
+int open_tree(int dirfd, const char *path, unsigned int flags) {
+  return syscall(SYS_open_tree, dirfd, path, flags);
+}
+
+int move_mount(int from_dirfd, const char *from, int to_dirfd, const char *to,
+               unsigned int flags) {
+  return syscall(SYS_move_mount, from_dirfd, from, to_dirfd, to, flags);
+}
+
+int mount_setattr(int dirfd, const char *path, unsigned int flags,
+                  uint64_t set, uint64_t clear) {
+  struct mount_attr attributes = {.attr_set = set, .attr_clr = clear};
+  return syscall(SYS_mount_setattr, dirfd, path, flags, &attributes,
+                 sizeof attributes);
+}
+
+int openat2(int dirfd, const char *path, const struct open_how *how,
+            size_t size) {
+  return syscall(SYS_openat2, dirfd, path, how, size);
+}
+
+dev_t device_number(unsigned int major, unsigned int minor) {
+  return makedev(major, minor);
+}
+
+unsigned int device_major(dev_t device) { return major(device); }
+
+unsigned int device_minor(dev_t device) { return minor(device); }
+
+int is_mount_root(const char *path) {
+  struct statx status;
+  if (syscall(SYS_statx, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0, &status) < 0)
+    return -1;
+  return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+// Descriptors
+
+static void fill(sigset_t *set, uint64_t mask) {
+  sigemptyset(set);
+  for (int number = 1; number <= 64; number++)
+    if (mask & (1ULL << (number - 1))) sigaddset(set, number);
+}
+
+int signalfd_for(uint64_t mask, int flags) {
+  sigset_t set;
+  fill(&set, mask);
+  return signalfd(-1, &set, flags);
+}
+
+int signalfd_next(int fd, int *code, pid_t *sender) {
+  struct signalfd_siginfo info;
+  if (read(fd, &info, sizeof info) != sizeof info) return -1;
+  *code = info.ssi_code;
+  *sender = (pid_t)info.ssi_pid;
+  return (int)info.ssi_signo;
+}
+
+int set_signal_mask(uint64_t mask) {
+  sigset_t set;
+  fill(&set, mask);
+  return sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
+void reset_signal_handlers(void) {
+  // KILL and STOP refuse, and so do the two that glibc keeps for itself.
+  for (int number = 1; number < 32; number++) signal(number, SIG_DFL);
+}
+
+ssize_t send_with_descriptor(int socket, const void *bytes, size_t count,
+                             int descriptor) {
+  struct iovec vector = {(void *)bytes, count};
+  union {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+  } control = {0};
+  struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+  if (descriptor >= 0) {
+    message.msg_control = control.bytes;
+    message.msg_controllen = sizeof control.bytes;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
+  }
+  return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+ssize_t receive_with_descriptor(int socket, void *bytes, size_t count,
+                                int *descriptor) {
+  struct iovec vector = {bytes, count};
+  union {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+  } control;
+  struct msghdr message = {.msg_iov = &vector,
+                           .msg_iovlen = 1,
+                           .msg_control = control.bytes,
+                           .msg_controllen = sizeof control.bytes};
+  *descriptor = -1;
+  ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  if (received < 0) return received;
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  if (header && header->cmsg_level == SOL_SOCKET &&
+      header->cmsg_type == SCM_RIGHTS)
+    memcpy(descriptor, CMSG_DATA(header), sizeof(int));
+  return received;
+}
+
+// Terminals and links
+
+int unlock_pseudoterminal(int ptmx) {
+  int locked = 0;
+  return ioctl(ptmx, TIOCSPTLCK, &locked);
+}
+
+int pseudoterminal_number(int ptmx) {
+  int number;
+  return ioctl(ptmx, TIOCGPTN, &number) < 0 ? -1 : number;
+}
+
+int set_controlling_terminal(int fd) { return ioctl(fd, TIOCSCTTY, 0); }
+
+int bring_loopback_up(void) {
+  int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return -1;
+  struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+  int result = ioctl(descriptor, SIOCSIFFLAGS, &request);
+  int number = errno;
+  close(descriptor);
+  errno = number;
+  return result;
+}
+
+// Options and names
+
+int next_option(int argc, char *const argv[], const char *short_options,
+                const struct long_option *table, size_t count,
+                const char **argument) {
+  struct option options[128] = {0};
+  if (count > 127) abort();
+  for (size_t i = 0; i < count; i++) {
+    options[i].name = table[i].name;
+    options[i].has_arg = table[i].has_argument;
+    options[i].val = table[i].value;
+  }
+  opterr = 0;
+  int value = getopt_long(argc, argv, short_options, options, NULL);
+  *argument = optarg;
+  return value;
+}
+
+int first_operand(void) { return optind; }
+
+int rejected_option(void) { return optopt; }
+
+const char *errno_name(int number) { return strerrorname_np(number); }
+
+int current_errno(void) { return errno; }
+
+void set_errno(int number) { errno = number; }

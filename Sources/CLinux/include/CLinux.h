@@ -1,0 +1,125 @@
+// The kernel calls and constants that Swift's Glibc module does not show.
+//
+// Each function stands under the kernel's own name, takes the kernel's own
+// arguments and returns what the kernel returned: -1 with errno set, or a
+// result. There is no policy here. `man 2 NAME` is the documentation.
+#ifndef CLINUX_H
+#define CLINUX_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// Names with a struct or a macro of their own in the kernel's headers.
+#include <linux/openat2.h>
+#include <linux/sched.h>
+
+// Namespaces and processes ---------------------------------------------------
+
+/// clone3(2). Returns twice, as fork does: 0 in the child, its id in the parent.
+int clone3(const struct clone_args *args, size_t size);
+int unshare(int flags);
+int setns(int fd, int nstype);
+int pidfd_open(pid_t pid, unsigned int flags);
+int pidfd_send_signal(int pidfd, int signal);
+
+/// prctl(2), which is variadic in C and so invisible to Swift.
+int prctl_set(int option, unsigned long value);
+int prctl_get(int option);
+
+// Mounts and file systems ----------------------------------------------------
+
+int pivot_root(const char *new_root, const char *put_old);
+int open_tree(int dirfd, const char *path, unsigned int flags);
+int move_mount(int from_dirfd, const char *from, int to_dirfd, const char *to,
+               unsigned int flags);
+/// mount_setattr(2) for the two masks that matter here.
+int mount_setattr(int dirfd, const char *path, unsigned int flags,
+                  uint64_t set, uint64_t clear);
+int openat2(int dirfd, const char *path, const struct open_how *how,
+            size_t size);
+int renameat2(int from_dirfd, const char *from, int to_dirfd, const char *to,
+              unsigned int flags);
+dev_t device_number(unsigned int major, unsigned int minor);
+unsigned int device_major(dev_t device);
+unsigned int device_minor(dev_t device);
+/// statx(2) says whether a path is the root of a mount: 1, 0, or -1.
+int is_mount_root(const char *path);
+
+// Descriptors ----------------------------------------------------------------
+
+int pipe2(int descriptors[2], int flags);
+int dup3(int from, int to, int flags);
+int close_range(unsigned int first, unsigned int last, int flags);
+int memfd_create(const char *name, unsigned int flags);
+ssize_t getrandom(void *buffer, size_t count, unsigned int flags);
+
+/// signalfd(2) over all signals of `mask` (bit n-1 stands for signal n).
+int signalfd_for(uint64_t mask, int flags);
+/// One signal from a signalfd: its number, what sent it and who. -1 if none.
+int signalfd_next(int fd, int *code, pid_t *sender);
+/// sigprocmask(2) with SIG_SETMASK and a mask of 64 bits.
+int set_signal_mask(uint64_t mask);
+/// Every handler back to its default: what a program expects at its start.
+void reset_signal_handlers(void);
+
+/// sendmsg(2) and recvmsg(2) with at most one descriptor beside the bytes.
+/// `descriptor` is -1 where there is none.
+ssize_t send_with_descriptor(int socket, const void *bytes, size_t count,
+                             int descriptor);
+ssize_t receive_with_descriptor(int socket, void *bytes, size_t count,
+                                int *descriptor);
+
+// Terminals and links --------------------------------------------------------
+
+int unlock_pseudoterminal(int ptmx);
+int pseudoterminal_number(int ptmx);
+int set_controlling_terminal(int fd);
+/// SIOCSIFFLAGS: brings the loopback link of this network namespace up.
+int bring_loopback_up(void);
+
+// Options and names ----------------------------------------------------------
+
+/// One step of getopt_long(3): the option's `value` as `table` gave it, '?' for
+/// an unknown one, ':' for a missing argument, -1 at the end.
+struct long_option {
+  const char *name;
+  int has_argument;
+  int value;
+};
+int next_option(int argc, char *const argv[], const char *short_options,
+                const struct long_option *table, size_t count,
+                const char **argument);
+/// The index of the first argument that is not an option.
+int first_operand(void);
+/// Which option letter next_option complained of, 0 for a long one.
+int rejected_option(void);
+
+/// "ENOENT" for ENOENT; NULL for a number that has no name.
+const char *errno_name(int number);
+/// The thread's errno, read through a call that nothing can be moved across.
+int current_errno(void);
+void set_errno(int number);
+
+// Constants ------------------------------------------------------------------
+// Given as typed constants where the headers have them as casts or enums.
+
+enum {
+  linux_O_PATH = 010000000,
+  linux_AT_EMPTY_PATH = 0x1000,
+  linux_AT_RECURSIVE = 0x8000,
+  linux_AT_SYMLINK_NOFOLLOW = 0x100,
+  linux_OPEN_TREE_CLONE = 1,
+  linux_OPEN_TREE_CLOEXEC = 02000000,
+  linux_MOVE_MOUNT_F_EMPTY_PATH = 4,
+  linux_MOUNT_ATTR_RDONLY = 1,
+  linux_PR_SET_PDEATHSIG = 1,
+  linux_PR_SET_DUMPABLE = 4,
+  linux_PR_SET_NAME = 15,
+  linux_PR_SET_CHILD_SUBREAPER = 36,
+  linux_SFD_CLOEXEC = 02000000,
+  linux_SFD_NONBLOCK = 04000,
+  linux_SI_KERNEL = 0x80,
+};
+
+#endif

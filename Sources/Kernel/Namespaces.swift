@@ -1,0 +1,120 @@
+import CLinux
+import Glibc
+
+/// Kinds of namespaces, as flags for `clone3(2)`. See `namespaces(7)`.
+public struct Namespaces: OptionSet, Hashable, Sendable {
+    /// The kernel's CLONE_NEW… bits.
+    public let rawValue: UInt64
+    /// Takes the kernel's bits as they are.
+    public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    /// What is mounted where. See `mount_namespaces(7)`.
+    public static let mount = Namespaces(rawValue: UInt64(CLONE_NEWNS))
+    /// Host and domain name. See `uts_namespaces(7)`.
+    public static let uts = Namespaces(rawValue: UInt64(CLONE_NEWUTS))
+    /// System V objects and POSIX message queues. See `ipc_namespaces(7)`.
+    public static let ipc = Namespaces(rawValue: UInt64(CLONE_NEWIPC))
+    /// Process numbers. See `pid_namespaces(7)`.
+    public static let pid = Namespaces(rawValue: UInt64(CLONE_NEWPID))
+    /// Links, addresses, routes, sockets. See `network_namespaces(7)`.
+    public static let network = Namespaces(rawValue: UInt64(CLONE_NEWNET))
+
+    private static let names: [(Namespaces, symbol: String, option: String)] = [
+        (.mount, "CLONE_NEWNS", "--mount --propagation unchanged"),
+        (.uts, "CLONE_NEWUTS", "--uts"), (.ipc, "CLONE_NEWIPC", "--ipc"),
+        (.pid, "CLONE_NEWPID", "--pid --kill-child"), (.network, "CLONE_NEWNET", "--net"),
+    ]
+
+    fileprivate var symbols: String {
+        let set = Namespaces.names.filter { contains($0.0) }.map(\.symbol)
+        return set.isEmpty ? "0" : set.joined(separator: "|")
+    }
+
+    /// How util-linux gets the same: a shell that reads its script from descriptor 9, so that
+    /// standard input stays the command's.
+    fileprivate var shellCommand: String {
+        let options = Namespaces.names.filter { contains($0.0) }.map(\.option)
+        let unshare = isEmpty ? "" : "unshare --fork \(options.joined(separator: " ")) "
+        return unshare + "sh -eu /dev/fd/9 9<<'SANDBOX'"
+    }
+}
+
+/// A process of this host, by number.
+public struct ProcessID: RawRepresentable, Hashable, Sendable {
+    /// The number in our own PID namespace.
+    public let rawValue: pid_t
+    /// Takes the kernel's number.
+    public init(rawValue: pid_t) { self.rawValue = rawValue }
+}
+
+/// Makes a process that starts in new namespaces. Returns twice, as `fork(2)` does.
+///
+/// Only a process with a single thread may call this: the child goes on running
+/// Swift, and a lock held by a thread that was not copied would never be released.
+/// See `clone3(2)`.
+/// - Returns: the child's number in the parent, nil in the child.
+public func clone(into namespaces: Namespaces, why: StaticString) throws(KernelError) -> ProcessID? {
+    var arguments = clone_args()
+    arguments.flags = namespaces.rawValue
+    arguments.exit_signal = UInt64(SIGCHLD)
+    let child = clone3(&arguments, MemoryLayout<clone_args>.size)
+    if child == 0 { return nil }
+    // The child says nothing here, so that the call is told once.
+    let number = current_errno()
+    try systemCall(
+        "clone3",
+        [
+            .symbol("{flags=\(namespaces.symbols), exit_signal=SIGCHLD}"),
+            .number(MemoryLayout<clone_args>.size),
+        ],
+        on: "a process in new namespaces", why: why, shell: namespaces.shellCommand
+    ) {
+        set_errno(number)
+        return child
+    }
+    return ProcessID(rawValue: child)
+}
+
+/// Moves this process to another root directory. See `chroot(2)`.
+public func changeRoot(_ path: String, why: StaticString) throws(KernelError) {
+    try systemCall("chroot", [.text(path)], on: path, why: why) { chroot(path) }
+    Narrator.prefixShellCommands(with: "chroot \(quoteShell(path))")
+}
+
+/// Changes the current directory. See `chdir(2)`.
+///
+/// - Parameter told: false inside a ``changeRoot(_:why:)``, where a shell could not follow.
+public func changeDirectory(_ path: String, shell: Bool = true, why: StaticString)
+    throws(KernelError)
+{
+    try systemCall(
+        "chdir", [.text(path)], on: path, why: why,
+        shell: shell ? "cd \(quoteShell(path))" : nil
+    ) { chdir(path) }
+}
+
+/// Changes the current directory to one that is open. See `fchdir(2)`.
+public func changeDirectory(_ directory: borrowing Descriptor, why: StaticString)
+    throws(KernelError)
+{
+    let number = directory.number
+    try systemCall("fchdir", [.number(Int(number))], on: "descriptor \(number)", why: why) {
+        fchdir(number)
+    }
+}
+
+/// Gives this UTS namespace its host name. See `sethostname(2)`.
+public func setHostName(_ name: String, why: StaticString) throws(KernelError) {
+    try systemCall(
+        "sethostname", [.text(name), .number(name.utf8.count)], on: name, why: why,
+        shell: "hostname \(quoteShell(name))"
+    ) { sethostname(name, name.utf8.count) }
+}
+
+/// Brings the loopback link of this network namespace up. See `netdevice(7)`.
+public func bringLoopbackUp(why: StaticString) throws(KernelError) {
+    try systemCall(
+        "ioctl", [.symbol("SIOCSIFFLAGS"), .symbol("{ifr_name=\"lo\", ifr_flags=IFF_UP}")],
+        on: "link lo", why: why, shell: "ip link set lo up"
+    ) { bring_loopback_up() }
+}

@@ -1,0 +1,131 @@
+import CLinux
+import Glibc
+
+/// How a process ended.
+public enum ExitStatus: Equatable, Sendable {
+    /// By itself, with this code.
+    case exited(Int32)
+    /// By this signal.
+    case signalled(Int32)
+
+    /// The code a shell gives it: 128 + n for signal n.
+    public var code: Int32 {
+        switch self {
+        case .exited(let code): code
+        case .signalled(let signal): 128 + signal
+        }
+    }
+
+    init(waitStatus: Int32) {
+        let signal = waitStatus & 0x7F
+        self = signal == 0 ? .exited((waitStatus >> 8) & 0xFF) : .signalled(signal)
+    }
+}
+
+/// Waits until a child has ended and takes its status. See `waitpid(2)`.
+public func wait(for child: ProcessID) throws(KernelError) -> ExitStatus {
+    var status: Int32 = 0
+    let result = retryingInterrupts { waitpid(child.rawValue, &status, 0) }
+    guard result >= 0 else { throw KernelError("waitpid", "\(child.rawValue)", .current) }
+    return ExitStatus(waitStatus: status)
+}
+
+/// Takes the status of any child that has ended; nil where all still run.
+/// - Throws: `ECHILD` where there are no children at all.
+public func reapAny() throws(KernelError) -> (ProcessID, ExitStatus)? {
+    var status: Int32 = 0
+    let child = retryingInterrupts { waitpid(-1, &status, WNOHANG) }
+    guard child >= 0 else { throw KernelError("waitpid", "any child", .current) }
+    return child == 0 ? nil : (ProcessID(rawValue: child), ExitStatus(waitStatus: status))
+}
+
+/// Asks the kernel to kill this process when the one that made it dies. See `prctl(2)`,
+/// `PR_SET_PDEATHSIG`.
+public func dieWithParent(why: StaticString) throws(KernelError) {
+    try systemCall(
+        "prctl", [.symbol("PR_SET_PDEATHSIG"), .symbol("SIGKILL")], on: "PR_SET_PDEATHSIG", why: why
+    ) { prctl_set(CInt(linux_PR_SET_PDEATHSIG), UInt(SIGKILL)) }
+}
+
+/// Makes this process the leader of a session without a terminal. See `setsid(2)`.
+public func startSession(why: StaticString) throws(KernelError) {
+    try systemCall("setsid", [], on: "a new session", why: why) { setsid() }
+}
+
+/// Replaces the program of this process. Does not return. See `execve(2)`.
+///
+/// A name without a slash is looked for in the `PATH` of `environment`.
+/// - Throws: 127 where the command is not there, 126 where it cannot be executed.
+public func execute(
+    _ arguments: [String], environment: [String], why: StaticString
+) throws(KernelError) -> Never {
+    let command = arguments.first ?? ""
+    var denied: KernelError?
+    for path in candidates(for: command, in: environment) {
+        do {
+            try execute(path, arguments, environment, why)
+        } catch {
+            let missing = error.errno == .noSuchFile || error.errno == .notDirectory
+            if !missing || command.contains("/") {
+                denied = error
+                break
+            }
+        }
+    }
+    throw explain(denied?.errno ?? .noSuchFile, command, environment)
+}
+
+private func execute(
+    _ path: String, _ arguments: [String], _ environment: [String], _ why: StaticString
+) throws(KernelError) -> Never {
+    // Tried quietly first: the one call that succeeds cannot be told afterwards.
+    if access(path, F_OK) < 0 { throw KernelError("execve", path, .current) }
+    if Narrator.isOn { narrateExecution(path, arguments, environment.count, why) }
+    var argv = arguments.map { strdup($0) } + [nil]
+    var envp = environment.map { strdup($0) } + [nil]
+    _ = execve(path, &argv, &envp)
+    throw KernelError("execve", path, .current)
+}
+
+private func narrateExecution(
+    _ path: String, _ arguments: [String], _ variables: Int, _ why: StaticString
+) {
+    let list = arguments.map { Argument.text($0).rendered }.joined(separator: ", ")
+    Narrator.record(
+        Event(
+            call: "execve",
+            arguments: [.text(path), .symbol("[\(list)]"), .symbol("/* \(variables) vars */")],
+            result: 0, errno: nil, why: why,
+            shell: arguments.map(quoteShell).joined(separator: " ")))
+}
+
+private func candidates(for command: String, in environment: [String]) -> [String] {
+    if command.isEmpty { return [] }
+    if command.contains("/") { return [command] }
+    return searchPath(environment).map { $0.isEmpty ? command : "\($0)/\(command)" }
+}
+
+private func searchPath(_ environment: [String]) -> [Substring] {
+    let path = environment.first { $0.hasPrefix("PATH=") }?.dropFirst(5) ?? "/usr/bin:/bin"
+    return path.split(separator: ":", omittingEmptySubsequences: false)
+}
+
+private func explain(_ errno: Errno, _ command: String, _ environment: [String]) -> KernelError {
+    let missing = errno == .noSuchFile || errno == .notDirectory
+    let remedy: String
+    switch errno {
+    case _ where missing && !command.contains("/"):
+        remedy =
+            "It is in no directory of the sandbox's PATH ("
+            + searchPath(environment).joined(separator: ":") + ")."
+    case _ where missing:
+        remedy = "The path counts inside the sandbox; an interpreter or a loader that the file"
+            + " names has to be there too."
+    case .accessDenied: remedy = "Is it a regular file with its execute bits set (chmod +x)?"
+    case .notExecutable: remedy = "It is no program for this machine, or a script without #!."
+    default: remedy = ""
+    }
+    return KernelError(
+        "execute", command.isEmpty ? "an empty command" : command, errno, remedy: remedy,
+        exitCode: missing ? ExitCode.notFound : ExitCode.cannotExecute)
+}
