@@ -52,7 +52,7 @@ let package = Package(
             dependencies: [
                 "OCISpec", "Kernel", "CZlib", .product(name: "Crypto", package: "swift-crypto"),
             ]),
-        .target(name: "Engine", dependencies: ["Isolation", "Images", "CLibcap"]),
+        .target(name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap"]),
 
         // The stages, the engine, and the program that attacks them.
         stage("stage01-chroot"),
