@@ -44,7 +44,7 @@ let package = Package(
 
         // The core. Arrows point down only.
         .target(name: "Kernel", dependencies: ["CLinux"]),
-        .target(name: "Isolation", dependencies: ["Kernel", "CLinux"]),
+        .target(name: "Isolation", dependencies: ["Kernel", "CLinux", "Terminal"]),
         .target(name: "Terminal", dependencies: ["Kernel", "CLinux"]),
         .target(name: "OCISpec", dependencies: ["CJansson"]),
         .target(
