@@ -120,7 +120,8 @@ private func orphans(_ count: Int, _ work: () -> Void) throws(KernelError) -> [p
     let reading = Descriptor(owning: ends[0])
     let writing = Descriptor(owning: ends[1])
     guard let parent = try clone(into: [], why: "The parent that will be gone.") else {
-        bearOrphans(count, telling: writing, work)
+        do { try bearOrphans(count, telling: writing, work) } catch { _exit(1) }
+        _exit(0)
     }
     _ = consume writing
     _ = try wait(for: parent)
@@ -132,21 +133,16 @@ private func orphans(_ count: Int, _ work: () -> Void) throws(KernelError) -> [p
 /// The parent: it knows its children's numbers, tells them, and goes.
 private func bearOrphans(
     _ count: Int, telling pipe: borrowing Descriptor, _ work: () -> Void
-) -> Never {
-    do {
-        for _ in 0..<count {
-            if let child = try clone(into: [], why: "The orphan.") {
-                try pipe.write("\(child.rawValue) ")
-            } else {
-                close(pipe.number)
-                work()
-                _exit(0)
-            }
+) throws(KernelError) {
+    for _ in 0..<count {
+        if let child = try clone(into: [], why: "The orphan.") {
+            try pipe.write("\(child.rawValue) ")
+        } else {
+            close(pipe.number)
+            work()
+            _exit(0)
         }
-    } catch {
-        _exit(1)
     }
-    _exit(0)
 }
 
 private func isZombie(_ process: pid_t, in proc: borrowing Descriptor) -> Bool {

@@ -91,6 +91,16 @@ int push_terminal_input(int fd, char character);
 /// SIOCSIFFLAGS: brings the loopback link of this network namespace up.
 int bring_loopback_up(void);
 
+// The program's start --------------------------------------------------------
+
+/// The arguments as the C library has them: no /proc is needed, unlike for Swift's
+/// CommandLine.
+int program_argument_count(void);
+const char *program_argument(int index);
+/// Takes back the variable that Swift's runtime was given for its start, so that
+/// no child inherits it. See Start.c.
+void return_lent_environment(void);
+
 // Options and names ----------------------------------------------------------
 
 /// One step of getopt_long(3): the option's `value` as `table` gave it, '?' for
