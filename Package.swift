@@ -52,7 +52,8 @@ let package = Package(
             dependencies: [
                 "OCISpec", "Kernel", "CZlib", .product(name: "Crypto", package: "swift-crypto"),
             ]),
-        .target(name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap"]),
+        .target(
+            name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap", "CLinux"]),
 
         // The stages, the engine, and the program that attacks them.
         stage("stage01-chroot"),
@@ -62,7 +63,7 @@ let package = Package(
             name: "hull", dependencies: ["Engine", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
-            name: "hull-probe", dependencies: ["Kernel", "Terminal"],
+            name: "hull-probe", dependencies: ["Kernel", "Terminal", "CLinux"],
             swiftSettings: staticSwift, linkerSettings: staticLink),
 
         // What keeps the book true and the figures measured.
