@@ -69,8 +69,10 @@ let package = Package(
         // What keeps the book true and the figures measured.
         .target(
             name: "Book", dependencies: [.product(name: "Subprocess", package: "swift-subprocess")]),
-        .executableTarget(name: "hull-book", dependencies: ["Book"]),
+        .executableTarget(name: "hull-book", dependencies: ["Book", "Kernel", "Terminal"]),
         .executableTarget(name: "hull-bench", dependencies: ["Kernel", "Terminal", "OCISpec"]),
+
+        .testTarget(name: "BookTests", dependencies: ["Book", "hull-book"]),
     ],
     swiftLanguageModes: [.v6]
 )
