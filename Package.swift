@@ -50,7 +50,8 @@ let package = Package(
         .target(
             name: "Images",
             dependencies: [
-                "OCISpec", "Kernel", "CZlib", .product(name: "Crypto", package: "swift-crypto"),
+                "OCISpec", "Kernel", "CLinux", "CZlib",
+                .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .target(name: "Engine", dependencies: ["Isolation", "Images", "CLibcap"]),
 
@@ -70,6 +71,8 @@ let package = Package(
             name: "Book", dependencies: [.product(name: "Subprocess", package: "swift-subprocess")]),
         .executableTarget(name: "hull-book", dependencies: ["Book"]),
         .executableTarget(name: "hull-bench", dependencies: ["Kernel", "Terminal", "OCISpec"]),
+
+        .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
     ],
     swiftLanguageModes: [.v6]
 )
