@@ -50,7 +50,8 @@ let package = Package(
         .target(
             name: "Images",
             dependencies: [
-                "OCISpec", "Kernel", "CZlib", .product(name: "Crypto", package: "swift-crypto"),
+                "OCISpec", "Kernel", "CLinux", "CZlib",
+                .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .target(
             name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap", "CLinux"]),
@@ -73,6 +74,7 @@ let package = Package(
         .executableTarget(name: "hull-bench", dependencies: ["Kernel", "Terminal", "OCISpec"]),
 
         .testTarget(name: "BookTests", dependencies: ["Book", "hull-book"]),
+        .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
     ],
     swiftLanguageModes: [.v6]
 )
