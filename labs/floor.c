@@ -56,7 +56,7 @@ static const struct mode {
      HAS_OVERLAY | HAS_HOSTNAME | HAS_LOOPBACK},
 };
 
-static const char scratch_parent[] = "/run/hull/scratch";
+static const char scratch_parent[] = "/run/hull-floor";
 
 #define SAFE (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
@@ -72,8 +72,8 @@ static const struct row {
      "mode=755,size=65536k", 0},
     {"devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
      "newinstance,ptmxmode=0666,mode=0620,gid=5", 0755},
-    {"shm", "/dev/shm", "tmpfs", SAFE, "mode=1777,size=65536k", 01777},
-    {"mqueue", "/dev/mqueue", "mqueue", SAFE, NULL, 01777},
+    {"shm", "/dev/shm", "tmpfs", SAFE, "mode=1777,size=65536k", 0755},
+    {"mqueue", "/dev/mqueue", "mqueue", SAFE, NULL, 0755},
     {"sysfs", "/sys", "sysfs", SAFE | MS_RDONLY, NULL, 0},
 };
 
@@ -88,21 +88,21 @@ static const struct node {
 static const char *const links[][2] = {
     {"/proc/self/fd", "/dev/fd"},       {"/proc/self/fd/0", "/dev/stdin"},
     {"/proc/self/fd/1", "/dev/stdout"}, {"/proc/self/fd/2", "/dev/stderr"},
-    {"pts/ptmx", "/dev/ptmx"},
+    {"pts/ptmx", "/dev/ptmx"},          {"/proc/kcore", "/dev/core"},
 };
 
-// Read-only: a bind mount of the path on itself, then a remount. A path that
-// this kernel does not have is passed over.
-static const char *const read_only[] = {
-    "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
-};
-
-// Masked: /dev/null over a file, an empty read-only tmpfs over a directory.
+// Masked: /dev/null over a file, an empty read-only tmpfs over a directory. A
+// path that this kernel does not have is passed over.
 static const char *const masked[] = {
     "/proc/acpi",        "/proc/asound",      "/proc/interrupts",
     "/proc/kcore",       "/proc/keys",        "/proc/latency_stats",
-    "/proc/sched_debug", "/proc/scsi",        "/proc/timer_list",
-    "/proc/timer_stats", "/sys/firmware",     "/sys/devices/virtual/powercap",
+    "/proc/timer_list",  "/proc/timer_stats", "/proc/sched_debug",
+    "/proc/scsi",        "/sys/firmware",     "/sys/devices/virtual/powercap",
+};
+
+// Read-only: a bind mount of the path on itself, then a remount.
+static const char *const read_only[] = {
+    "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
 };
 
 // The work ---------------------------------------------------------------------
@@ -114,14 +114,12 @@ static void check(long result, const char *what) {
 }
 
 static void fill_dev(void) {
-  umask(0);
   for (size_t i = 0; i < COUNT(nodes); i++)
     check(mknod(nodes[i].path, S_IFCHR | 0666,
                 makedev(nodes[i].major, nodes[i].minor)),
           nodes[i].path);
   for (size_t i = 0; i < COUNT(links); i++)
     check(symlink(links[i][0], links[i][1]), links[i][1]);
-  umask(022);
 }
 
 static void mount_all(void) {
@@ -135,17 +133,17 @@ static void mount_all(void) {
 }
 
 static void protect_paths(void) {
-  for (size_t i = 0; i < COUNT(read_only); i++) {
-    const char *path = read_only[i];
-    if (mount(path, path, NULL, MS_BIND | MS_REC, NULL) < 0) continue;
-    check(mount(NULL, path, NULL, SAFE | MS_REMOUNT | MS_BIND | MS_RDONLY,
-                NULL),
-          path);
-  }
   for (size_t i = 0; i < COUNT(masked); i++) {
     const char *path = masked[i];
     if (mount("/dev/null", path, NULL, MS_BIND, NULL) < 0 && errno == ENOTDIR)
-      check(mount("tmpfs", path, "tmpfs", MS_RDONLY, "size=0"), path);
+      check(mount("tmpfs", path, "tmpfs", MS_RDONLY, "size=0k"), path);
+  }
+  for (size_t i = 0; i < COUNT(read_only); i++) {
+    const char *path = read_only[i];
+    if (mount(path, path, NULL, MS_BIND | MS_REC, NULL) < 0) continue;
+    check(mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | SAFE,
+                NULL),
+          path);
   }
 }
 
@@ -181,6 +179,7 @@ static void enter(const struct mode *mode, const char *rootfs,
                   const char *scratch, char **command) {
   char *environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  umask(0);
   if (mode->parts & HAS_PROC) mount_visible_proc(rootfs);
   if (mode->parts & HAS_HOSTNAME) check(sethostname("floor", 5), "hostname");
   if (mode->parts & HAS_LOOPBACK) bring_loopback_up();
@@ -196,7 +195,6 @@ static void enter(const struct mode *mode, const char *rootfs,
 
 static void make_scratch(char *scratch, size_t size) {
   snprintf(scratch, size, "%s/floor-%d", scratch_parent, getpid());
-  mkdir("/run/hull", 0755);
   mkdir(scratch_parent, 0700);
   check(mkdir(scratch, 0700), scratch);
   check(chdir(scratch), scratch);
