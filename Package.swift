@@ -52,7 +52,8 @@ let package = Package(
             dependencies: [
                 "OCISpec", "Kernel", "CZlib", .product(name: "Crypto", package: "swift-crypto"),
             ]),
-        .target(name: "Engine", dependencies: ["Isolation", "Images", "CLibcap", "CLinux"]),
+        .target(
+            name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap", "CLinux"]),
 
         // The stages, the engine, and the program that attacks them.
         stage("stage01-chroot"),
@@ -68,8 +69,10 @@ let package = Package(
         // What keeps the book true and the figures measured.
         .target(
             name: "Book", dependencies: [.product(name: "Subprocess", package: "swift-subprocess")]),
-        .executableTarget(name: "hull-book", dependencies: ["Book"]),
+        .executableTarget(name: "hull-book", dependencies: ["Book", "Kernel", "Terminal"]),
         .executableTarget(name: "hull-bench", dependencies: ["Kernel", "Terminal", "OCISpec"]),
+
+        .testTarget(name: "BookTests", dependencies: ["Book", "hull-book"]),
     ],
     swiftLanguageModes: [.v6]
 )
