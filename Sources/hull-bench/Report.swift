@@ -42,7 +42,7 @@ struct Report: Encodable {
     /// For a terminal.
     var text: String {
         let lines = [machineLine] + footnotes
-        return Table.aligned([Report.header] + rows.map(cells).map(alignRight))
+        return Table.aligned(alignRight([Report.header] + rows.map(cells)))
             + "\n" + lines.joined(separator: "\n") + "\n"
     }
 
@@ -80,11 +80,15 @@ struct Report: Encodable {
         ]
     }
 
-    private func alignRight(_ cells: [String]) -> [String] {
-        cells.enumerated().map { column, cell in
-            let width = Report.header[column].count
-            let isNumber = (1...3).contains(column) && cell.count < width
-            return isNumber ? String(repeating: " ", count: width - cell.count) + cell : cell
+    /// Puts the points of the numbers, which all have two digits after them, under each other.
+    private func alignRight(_ table: [[String]]) -> [[String]] {
+        let widths = (0..<Report.header.count).map { column in
+            (1...3).contains(column) ? table.map { $0[column].count }.max() ?? 0 : 0
+        }
+        return table.map { row in
+            zip(row, widths).map { cell, width in
+                String(repeating: " ", count: max(0, width - cell.count)) + cell
+            }
         }
     }
 
