@@ -44,7 +44,7 @@ let package = Package(
 
         // The core. Arrows point down only.
         .target(name: "Kernel", dependencies: ["CLinux"]),
-        .target(name: "Isolation", dependencies: ["Kernel", "CLinux"]),
+        .target(name: "Isolation", dependencies: ["Kernel", "CLinux", "Terminal"]),
         .target(name: "Terminal", dependencies: ["Kernel", "CLinux"]),
         .target(name: "OCISpec", dependencies: ["CJansson"]),
         .target(
@@ -52,7 +52,7 @@ let package = Package(
             dependencies: [
                 "OCISpec", "Kernel", "CZlib", .product(name: "Crypto", package: "swift-crypto"),
             ]),
-        .target(name: "Engine", dependencies: ["Isolation", "Images", "CLibcap"]),
+        .target(name: "Engine", dependencies: ["Isolation", "Images", "CLibcap", "CLinux"]),
 
         // The stages, the engine, and the program that attacks them.
         stage("stage01-chroot"),
@@ -62,7 +62,7 @@ let package = Package(
             name: "hull", dependencies: ["Engine", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
-            name: "hull-probe", dependencies: ["Kernel", "Terminal"],
+            name: "hull-probe", dependencies: ["Kernel", "Terminal", "CLinux"],
             swiftSettings: staticSwift, linkerSettings: staticLink),
 
         // What keeps the book true and the figures measured.

@@ -181,3 +181,12 @@ public struct Arguments: Sendable {
         try Narrator.start(format)
     }
 }
+
+extension Command {
+    /// The error of a call with too few operands.
+    public func missing(operandsOf arguments: Arguments) -> KernelError {
+        KernelError(
+            "read arguments", arguments.operands.joined(separator: " "), .invalidArgument,
+            remedy: "Expected: \(name) [options] \(operands). See `\(name) --help`.")
+    }
+}
