@@ -50,9 +50,11 @@ let package = Package(
         .target(
             name: "Images",
             dependencies: [
-                "OCISpec", "Kernel", "CZlib", .product(name: "Crypto", package: "swift-crypto"),
+                "OCISpec", "Kernel", "CLinux", "CZlib",
+                .product(name: "Crypto", package: "swift-crypto"),
             ]),
-        .target(name: "Engine", dependencies: ["Isolation", "Images", "CLibcap", "CLinux"]),
+        .target(
+            name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap", "CLinux"]),
 
         // The stages, the engine, and the program that attacks them.
         stage("stage01-chroot"),
@@ -72,6 +74,7 @@ let package = Package(
         .executableTarget(name: "hull-bench", dependencies: ["Kernel", "Terminal", "OCISpec"]),
 
         .testTarget(name: "BookTests", dependencies: ["Book", "hull-book"]),
+        .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
     ],
     swiftLanguageModes: [.v6]
 )

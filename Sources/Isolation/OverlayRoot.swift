@@ -13,6 +13,8 @@ public final class OverlayRoot: Mechanism {
         case throwAway(in: String)
         /// Into this directory, there to be used again.
         case kept(in: String)
+        /// Into a directory that the caller has made and holds.
+        case made(String, isThrowAway: Bool)
     }
 
     /// As the narrator calls it.
@@ -42,6 +44,8 @@ public final class OverlayRoot: Mechanism {
             directory = try resolvedPath(path)
             let lock = try OwnedDirectory(claiming: directory)
             scratch = consume lock
+        case .made(let path, _):
+            directory = path
         }
         for name in ["upper", "work", "merged"] {
             try makeDirectories("\(directory)/\(name)", why: "overlayfs asks for it")
@@ -66,20 +70,27 @@ public final class OverlayRoot: Mechanism {
 
     private var options: String {
         var parts = [
-            "lowerdir=" + lower.map(escape).joined(separator: ":"),
+            "lowerdir=" + join(lower.map(escape), with: ":"),
             "upperdir=" + escape(directory + "/upper"), "workdir=" + escape(directory + "/work"),
         ]
         // What nobody keeps need never reach the disk.
-        if case .throwAway = layer { parts.append("volatile") }
-        return parts.joined(separator: ",")
+        if isThrowAway { parts.append("volatile") }
+        return join(parts, with: ",")
+    }
+
+    private var isThrowAway: Bool {
+        switch layer {
+        case .throwAway, .made(_, isThrowAway: true): true
+        case .kept, .made(_, isThrowAway: false): false
+        }
     }
 
     /// Colons separate layers and commas separate options, unless a backslash comes first.
     private func escape(_ path: String) -> String {
         var escaped = ""
-        for character in path {
-            if ":,\\".contains(character) { escaped.append("\\") }
-            escaped.append(character)
+        for scalar in path.unicodeScalars {
+            if scalar == ":" || scalar == "," || scalar == "\\" { escaped += "\\" }
+            escaped.unicodeScalars.append(scalar)
         }
         return escaped
     }

@@ -29,6 +29,12 @@ public struct StateDirectories: Sendable {
 
     /// What sandboxes write that nobody keeps.
     public var scratch: String { run + "/scratch" }
+    /// Containers that stay when they have ended.
+    public var containers: String { root + "/containers" }
+    /// Containers that go when they have ended (`--rm`).
+    ///
+    /// Beside the others and not in ``run``, which is memory on most systems.
+    public var throwAwayContainers: String { root + "/throwaway" }
     /// Notes of mounts that the host has to take away.
     public var hostMounts: String { run + "/mounts" }
 

@@ -190,3 +190,11 @@ extension Command {
             remedy: "Expected: \(name) [options] \(operands). See `\(name) --help`.")
     }
 }
+
+extension Command {
+    /// Writes the help; the exit code is that of success.
+    public func showHelp() -> Int32 {
+        Program.write(help)
+        return 0
+    }
+}
