@@ -22,6 +22,7 @@ import Kernel
 ///     release()
 ///
 /// What a mechanism does not need, it leaves out.
+// book: begin mechanism
 public protocol Mechanism {
     /// What it is called in what the narrator tells.
     var name: String { get }
@@ -43,6 +44,7 @@ public protocol Mechanism {
     /// It is called on every path, even where ``prepare()`` stopped half-way.
     mutating func release() throws(KernelError)
 }
+// book: end mechanism
 
 extension Mechanism {
     /// No new namespace.
