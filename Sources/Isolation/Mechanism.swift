@@ -22,8 +22,8 @@ import Kernel
 ///     release()
 ///
 /// What a mechanism does not need, it leaves out.
-// book: begin mechanism
 public protocol Mechanism {
+    // book: begin mechanism
     /// What it is called in what the narrator tells.
     var name: String { get }
 
@@ -43,8 +43,8 @@ public protocol Mechanism {
     ///
     /// It is called on every path, even where ``prepare()`` stopped half-way.
     mutating func release() throws(KernelError)
+    // book: end mechanism
 }
-// book: end mechanism
 
 extension Mechanism {
     /// No new namespace.
