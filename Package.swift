@@ -70,6 +70,9 @@ let package = Package(
             name: "Book", dependencies: [.product(name: "Subprocess", package: "swift-subprocess")]),
         .executableTarget(name: "hull-book", dependencies: ["Book"]),
         .executableTarget(name: "hull-bench", dependencies: ["Kernel", "Terminal", "OCISpec"]),
+
+        // They run the executables and look at the kernel from outside.
+        .testTarget(name: "SandboxTests", dependencies: ["CLinux"]),
     ],
     swiftLanguageModes: [.v6]
 )
