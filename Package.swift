@@ -44,7 +44,7 @@ let package = Package(
 
         // The core. Arrows point down only.
         .target(name: "Kernel", dependencies: ["CLinux"]),
-        .target(name: "Isolation", dependencies: ["Kernel", "CLinux"]),
+        .target(name: "Isolation", dependencies: ["Kernel", "CLinux", "Terminal"]),
         .target(name: "Terminal", dependencies: ["Kernel", "CLinux"]),
         .target(name: "OCISpec", dependencies: ["CJansson"]),
         .target(
@@ -52,7 +52,8 @@ let package = Package(
             dependencies: [
                 "OCISpec", "Kernel", "CZlib", .product(name: "Crypto", package: "swift-crypto"),
             ]),
-        .target(name: "Engine", dependencies: ["Isolation", "Images", "CLibcap"]),
+        .target(
+            name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap", "CLinux"]),
 
         // The stages, the engine, and the program that attacks them.
         stage("stage01-chroot"),
@@ -62,17 +63,18 @@ let package = Package(
             name: "hull", dependencies: ["Engine", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
-            name: "hull-probe", dependencies: ["Kernel", "Terminal"],
+            name: "hull-probe", dependencies: ["Kernel", "Terminal", "CLinux"],
             swiftSettings: staticSwift, linkerSettings: staticLink),
 
         // What keeps the book true and the figures measured.
         .target(
             name: "Book", dependencies: [.product(name: "Subprocess", package: "swift-subprocess")]),
-        .executableTarget(name: "hull-book", dependencies: ["Book"]),
+        .executableTarget(name: "hull-book", dependencies: ["Book", "Kernel", "Terminal"]),
         .executableTarget(name: "hull-bench", dependencies: ["Kernel", "Terminal", "OCISpec"]),
 
         // They run the executables and look at the kernel from outside.
         .testTarget(name: "SandboxTests", dependencies: ["CLinux"]),
+        .testTarget(name: "BookTests", dependencies: ["Book", "hull-book"]),
     ],
     swiftLanguageModes: [.v6]
 )

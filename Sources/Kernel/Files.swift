@@ -23,7 +23,7 @@ public func makeDirectories(
     }
     do {
         try makeDirectory(path, mode: mode, why: why)
-    } catch where error.errno == .fileExists && fileType(path) == .directory {
+    } catch  where error.errno == .fileExists && fileType(path) == .directory {
         // Another process was quicker; that is as good.
     }
 }

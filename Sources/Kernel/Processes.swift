@@ -119,7 +119,8 @@ private func explain(_ errno: Errno, _ command: String, _ environment: [String])
             "It is in no directory of the sandbox's PATH ("
             + searchPath(environment).joined(separator: ":") + ")."
     case _ where missing:
-        remedy = "The path counts inside the sandbox; an interpreter or a loader that the file"
+        remedy =
+            "The path counts inside the sandbox; an interpreter or a loader that the file"
             + " names has to be there too."
     case .accessDenied: remedy = "Is it a regular file with its execute bits set (chmod +x)?"
     case .notExecutable: remedy = "It is no program for this machine, or a script without #!."
