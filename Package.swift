@@ -50,7 +50,8 @@ let package = Package(
         .target(
             name: "Images",
             dependencies: [
-                "OCISpec", "Kernel", "CZlib", .product(name: "Crypto", package: "swift-crypto"),
+                "OCISpec", "Kernel", "CLinux", "CZlib",
+                .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .target(
             name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap", "CLinux"]),
@@ -75,6 +76,7 @@ let package = Package(
         // They run the executables and look at the kernel from outside.
         .testTarget(name: "SandboxTests", dependencies: ["CLinux"]),
         .testTarget(name: "BookTests", dependencies: ["Book", "hull-book"]),
+        .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/xattr.h>
 
 // Names with a struct or a macro of their own in the kernel's headers.
 #include <linux/openat2.h>
@@ -49,6 +50,7 @@ int openat2(int dirfd, const char *path, const struct open_how *how,
             size_t size);
 int renameat2(int from_dirfd, const char *from, int to_dirfd, const char *to,
               unsigned int flags);
+int syncfs(int fd);
 dev_t device_number(unsigned int major, unsigned int minor);
 unsigned int device_major(dev_t device);
 unsigned int device_minor(dev_t device);
