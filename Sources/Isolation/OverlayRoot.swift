@@ -70,12 +70,12 @@ public final class OverlayRoot: Mechanism {
 
     private var options: String {
         var parts = [
-            "lowerdir=" + lower.map(escape).joined(separator: ":"),
+            "lowerdir=" + join(lower.map(escape), with: ":"),
             "upperdir=" + escape(directory + "/upper"), "workdir=" + escape(directory + "/work"),
         ]
         // What nobody keeps need never reach the disk.
         if isThrowAway { parts.append("volatile") }
-        return parts.joined(separator: ",")
+        return join(parts, with: ",")
     }
 
     private var isThrowAway: Bool {
@@ -88,9 +88,9 @@ public final class OverlayRoot: Mechanism {
     /// Colons separate layers and commas separate options, unless a backslash comes first.
     private func escape(_ path: String) -> String {
         var escaped = ""
-        for character in path {
-            if ":,\\".contains(character) { escaped.append("\\") }
-            escaped.append(character)
+        for scalar in path.unicodeScalars {
+            if scalar == ":" || scalar == "," || scalar == "\\" { escaped += "\\" }
+            escaped.unicodeScalars.append(scalar)
         }
         return escaped
     }

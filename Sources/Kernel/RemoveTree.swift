@@ -7,12 +7,16 @@ import Glibc
 /// and no path: a directory inside a directory is first moved up to the top, and then
 /// removed like the others there. No symbolic link is followed.
 /// - Throws: the first refusal, such as `EBUSY` where something is mounted in there.
-public func removeTree(_ path: String) throws(KernelError) {
+public func removeTree(
+    _ path: String, why: StaticString = "empty by now, and nobody's any more"
+) throws(KernelError) {
     do throws(KernelError) {
         let top = try Descriptor.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         var moved = 0
         while try removeEntries(of: top, counting: &moved) {}
-        if rmdir(path) < 0 { throw KernelError("rmdir", path, .current) }
+        try systemCall(
+            "rmdir", [.text(path)], on: path, why: why, shell: "rm -rf \(quoteShell(path))"
+        ) { rmdir(path) }
     } catch {
         if error.errno == .noSuchFile { return }
         throw error.renamed("remove", path)

@@ -13,7 +13,7 @@ public enum Program {
         var arguments = (0..<program_argument_count()).map { index in
             program_argument(index).map { String(cString: $0) } ?? ""
         }
-        let name = arguments.first?.split(separator: "/").last.map(String.init) ?? "hull"
+        let name = arguments.first.flatMap { split($0, at: "/").last } ?? "hull"
         if arguments.isEmpty { arguments = [name] } else { arguments[0] = name }
         do {
             let code = try body(arguments)

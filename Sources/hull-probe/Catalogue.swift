@@ -6,14 +6,14 @@ extension Attack {
         // 1: another root directory.
         .readHost, .writeHost,
         // 2: processes of its own.
-        .listProcesses, .signal, .outlive, .zombies,
+        .listProcesses, .signal, .oldRoot, .outlive, .zombies,
         // 3: mounts of its own.
-        .escapeChroot, .oldRoot, .hostMount, .writeLower, .readKcore, .sysrq, .writeReadOnly,
+        .escapeChroot, .hostMount, .writeLower, .readKcore, .sysrq, .writeReadOnly,
         .openDescriptors, .terminalInject,
         // 5: names and shared memory of its own.
         .setHostname, .sharedMemory,
         // 6 and 7: devices and capabilities taken away.
-        .hostDevice, .unmask, .remountWritable, .kernelLog,
+        .hostDevice, .unmask, .freshProc, .remountWritable, .kernelLog,
         // 10: what the engine hands in.
         .readEnvironment,
         // Only looking.

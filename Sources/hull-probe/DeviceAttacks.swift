@@ -31,7 +31,9 @@ extension Attack {
     static let readKcore = Attack(
         "kcore", "", "Reads the kernel's memory through /proc/kcore.", stoppedBy: .overlay
     ) { _ throws(KernelError) in
-        let file = try Descriptor.open("/proc/kcore", O_RDONLY)
+        let proc = try openProc()
+        guard exists("kcore", in: proc) else { return .notTried("this kernel has no /proc/kcore") }
+        let file = try Descriptor.open("kcore", O_RDONLY, at: proc.number)
         let head = try file.read(upTo: 4)
         guard head == [0x7F] + Array("ELF".utf8) else {
             return .stopped("/proc/kcore is masked: \(head.count) bytes")
@@ -49,6 +51,9 @@ extension Attack {
         stoppedBy: .overlay
     ) { _ throws(KernelError) in
         let proc = try openProc()
+        guard exists("sysrq-trigger", in: proc) else {
+            return .notTried("this kernel has no /proc/sysrq-trigger")
+        }
         _ = try Descriptor.open("sysrq-trigger", O_WRONLY, at: proc.number)
         return .gotThrough("/proc/sysrq-trigger is open for writing")
     }
@@ -67,6 +72,10 @@ extension Attack {
         let line = firstLine(buffer.prefix(Int(count)).map { UInt8(bitPattern: $0) })
         return .gotThrough("\(count) bytes of the kernel's log: \(line)")
     }
+}
+
+private func exists(_ name: String, in proc: borrowing Descriptor) -> Bool {
+    faccessat(proc.number, name, F_OK, 0) == 0
 }
 
 /// The first disk of /proc/partitions, as MAJOR:MINOR.

@@ -56,7 +56,8 @@ extension Attack {
     /// write them unless the mount is read-only (`EROFS`). Nothing changes: a file gets back the
     /// bytes it holds, a directory gets an entry that is taken away at once.
     static let writeReadOnly = Attack(
-        "write-readonly", "PATH", "Writes to a read-only place, such as /proc/sys/kernel/domainname.",
+        "write-readonly", "PATH",
+        "Writes to a read-only place, such as /proc/sys/kernel/domainname.",
         stoppedBy: .overlay
     ) { arguments throws(KernelError) in
         let path = arguments[0]

@@ -56,8 +56,22 @@ extension Attack {
         if let mask = consume mask {
             _ = move_mount(mask.number, "", AT_FDCWD, path, UInt32(linux_MOVE_MOUNT_F_EMPTY_PATH))
         }
-        guard let found else { return .stopped("\(path) holds nothing without its mask either") }
-        return .gotThrough("\(path) without its mask: \(found)")
+        return .gotThrough("\(path) without its mask: \(found ?? "nothing to see here")")
+    }
+
+    /// Mounts a second /proc, without the masks and read-only paths of the first.
+    ///
+    /// A mask hides a path, not what is behind it. Another mount of the same file system is
+    /// another path. It takes `CAP_SYS_ADMIN`; in an inner user namespace the kernel also refuses
+    /// it as long as the /proc that is visible has anything mounted on it (`EPERM`). The mount is
+    /// attached nowhere and ends with the probe.
+    static let freshProc = Attack(
+        "fresh-proc", "", "Mounts another /proc, where nothing is masked or read-only.",
+        stoppedBy: .privileges
+    ) { _ throws(KernelError) in
+        let proc = try makeProc()
+        _ = try Descriptor.open("sys/kernel/domainname", O_WRONLY, at: proc.number)
+        return .gotThrough("a second /proc has a writable sys/kernel/domainname")
     }
 
     /// Makes a read-only mount writable.

@@ -13,6 +13,11 @@ func openProc() throws(KernelError) -> Descriptor {
     if fileType("/proc/self/status") == .regular {
         return try Descriptor.open("/proc", O_RDONLY | O_DIRECTORY)
     }
+    return try makeProc()
+}
+
+/// A new /proc that is attached nowhere.
+func makeProc() throws(KernelError) -> Descriptor {
     let context = fsopen("proc", UInt32(linux_FSOPEN_CLOEXEC))
     guard context >= 0 else { throw KernelError("fsopen", "proc", .current) }
     let owner = Descriptor(owning: context)

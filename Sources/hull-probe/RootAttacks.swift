@@ -36,10 +36,11 @@ extension Attack {
     /// Changing the root closes no descriptor, moves no other process and unmounts nothing. One
     /// directory outside is enough: a descriptor passed on by accident, the root or the current
     /// directory of a process that can be seen, or the old root still mounted somewhere inside.
-    /// A handle leads outside if climbing from it ends anywhere but at our own root.
+    /// A PID namespace hides the other processes; the descriptors have to be closed, and the old
+    /// root unmounted. A handle leads outside if climbing from it ends anywhere but at our own root.
     static let oldRoot = Attack(
         "old-root", "", "Looks for a handle on the host's root: descriptors, /proc/PID, mounts.",
-        stoppedBy: .overlay
+        stoppedBy: .pid
     ) { _ throws(KernelError) in
         let root = try Place(of: "/")
         let start = try Descriptor.open(".", O_RDONLY | O_DIRECTORY)

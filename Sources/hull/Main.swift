@@ -29,13 +29,13 @@ import Terminal
             let words = Array(arguments.dropFirst())
             let state = StateDirectories()
             switch words.first {
-            case "run": return try RunCommand.run(rest(words, 1), state)
-            case "ps": return try PsCommand.run(rest(words, 1), state)
-            case "rm": return try RmCommand.run(rest(words, 1), state)
-            case "images": return try ImagesCommand.run(rest(words, 1), stateRoot: state.root)
+            case "run": return try RunCommand.run(rest(words), state)
+            case "ps": return try PsCommand.run(rest(words), state)
+            case "rm": return try RmCommand.run(rest(words), state)
+            case "images": return try ImagesCommand.run(rest(words), stateRoot: state.root)
             case "image" where words.dropFirst().first == "import":
-                return try ImageImportCommand.run(rest(words, 2), stateRoot: state.root)
-            case "doctor": return try DoctorCommand.run(rest(words, 1))
+                return try ImageImportCommand.run(rest(words, after: 2), stateRoot: state.root)
+            // doctor
             case "--help", "-h", "help":
                 Program.write(help)
                 return 0
@@ -45,8 +45,8 @@ import Terminal
     }
 
     /// The command's own arguments, behind its name.
-    private static func rest(_ words: [String], _ count: Int) -> [String] {
-        ["hull " + words.prefix(count).joined(separator: " ")] + words.dropFirst(count)
+    private static func rest(_ words: [String], after count: Int = 1) -> [String] {
+        ["hull"] + words.dropFirst(count)
     }
 
     private static func refuse(_ words: [String]) throws(KernelError) -> Int32 {
