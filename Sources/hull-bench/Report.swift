@@ -42,7 +42,10 @@ struct Report: Encodable {
     /// For a terminal.
     var text: String {
         let lines = [machineLine] + footnotes
-        return Table.aligned(alignRight([Report.header] + rows.map(cells)))
+        let table = alignRight([Report.header] + rows.map(cells))
+            // An empty note would leave its column's spaces at the end of the line.
+            .map { $0.last == "" ? $0.dropLast() : $0 }
+        return Table.aligned(table)
             + "\n" + lines.joined(separator: "\n") + "\n"
     }
 
