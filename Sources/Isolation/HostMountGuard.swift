@@ -39,6 +39,7 @@ public final class HostMountGuard: Mechanism {
         note = (path, file.release())
     }
 
+    // book: begin host-mount-release
     /// Unmounts what the sandbox mounted, then forgets the note.
     public func release() throws(KernelError) {
         guard let note else { return }
@@ -49,6 +50,7 @@ public final class HostMountGuard: Mechanism {
         unlink(note.path)
         self.note = nil
     }
+    // book: end host-mount-release
 
     private func sweep() throws(KernelError) {
         for name in try namesInDirectory(directory) {

@@ -37,12 +37,14 @@ struct InitProcess {
             _exit(ExitCode.ours)
         }
     }
+    // book: end init
 
+    // book: begin init-reap
     private func reapOrphans() throws(KernelError) {
         while let (process, status) = try reapAny() {
             // With process 1 the kernel kills what is left in its namespace.
             if process == command { _exit(status.code) }
         }
     }
-    // book: end init
+    // book: end init-reap
 }

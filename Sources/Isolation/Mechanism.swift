@@ -23,6 +23,7 @@ import Kernel
 ///
 /// What a mechanism does not need, it leaves out.
 public protocol Mechanism {
+    // book: begin mechanism
     /// What it is called in what the narrator tells.
     var name: String { get }
 
@@ -42,6 +43,7 @@ public protocol Mechanism {
     ///
     /// It is called on every path, even where ``prepare()`` stopped half-way.
     mutating func release() throws(KernelError)
+    // book: end mechanism
 }
 
 extension Mechanism {

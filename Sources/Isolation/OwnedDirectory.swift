@@ -51,6 +51,7 @@ public struct OwnedDirectory: ~Copyable {
         do { return try lock(path) == nil } catch { return false }
     }
 
+    // book: begin sweep
     /// Removes what killed processes left in `parent`.
     ///
     /// What cannot be removed now stays for the next command: the one that runs has other work.
@@ -64,6 +65,7 @@ public struct OwnedDirectory: ~Copyable {
             }
         } catch {}
     }
+    // book: end sweep
 
     /// - Returns: nil where somebody else has the lock, or has swept the directory away before
     ///   we got it.

@@ -7,8 +7,10 @@ import Kernel
 public struct PIDNamespace: Mechanism {
     /// As the narrator calls it.
     public let name = "pid namespace"
+    // book: begin pid-namespace
     /// A new PID namespace.
     public let namespaces: Namespaces = .pid
+    // book: end pid-namespace
 
     /// Nothing has to be chosen.
     public init() {}

@@ -34,7 +34,9 @@ public struct Sandbox {
         if let failure { throw failure }
         return status
     }
+    // book: end sandbox-run
 
+    // book: begin sandbox-start
     private mutating func start() throws(KernelError) -> ExitStatus {
         for index in mechanisms.indices {
             begun = index + 1
@@ -57,6 +59,7 @@ public struct Sandbox {
             throw error
         }
     }
+    // book: end sandbox-start
 
     /// Does what has to be done to the child from outside and lets it go.
     ///
@@ -74,9 +77,7 @@ public struct Sandbox {
         Narrator.sandboxIsSilent()
         return terminal
     }
-    // book: end sandbox-run
 
-    // book: begin sandbox-enter
     /// What the child does between `clone3(2)` and `execve(2)`.
     private func becomeSandbox(_ channel: borrowing SandboxEnd) -> Never {
         do {
@@ -89,6 +90,7 @@ public struct Sandbox {
         process.start(reportingTo: channel)
     }
 
+    // book: begin sandbox-enter
     private func enter(watching channel: borrowing SandboxEnd) throws(KernelError) {
         try dieWithParent(why: "whoever kills the owner of the sandbox kills the sandbox")
         // It may have been killed before we asked for that.

@@ -78,6 +78,7 @@ struct Place: Equatable, CustomStringConvertible {
     var description: String { "\(device_major(device)):\(device_minor(device))/\(inode)" }
 }
 
+// book: begin climb-out
 private func climbOut() throws(KernelError) {
     try changeDirectory("/", why: "The attack starts at the root it was given.")
     let above = try Descriptor.open(".", O_RDONLY | O_DIRECTORY)
@@ -90,13 +91,16 @@ private func climbOut() throws(KernelError) {
     try climbToTop()
     try changeRoot(".", why: "The top is where we stand.")
 }
+// book: end climb-out
 
+// book: begin climb-to-top
 /// Follows ".." until it leads nowhere new.
 private func climbToTop() throws(KernelError) {
     while try Place(of: ".") != Place(of: "..") {
         try changeDirectory("..", why: "Nothing stops who never passes the root.")
     }
 }
+// book: end climb-to-top
 
 /// Where climbing ends that starts at `path` below `directory`; nil where it cannot start.
 private func top(from path: String, at directory: borrowing Descriptor) -> Place? {
