@@ -47,16 +47,15 @@ static const struct mode {
   const char *name;
   unsigned long long namespaces;
   int parts;
+  const char *scratch;  // what is written goes below, as a stage or hull has it
 } modes[] = {
-    {"chroot", 0, 0},
-    {"pid", CLONE_NEWPID, HAS_PROC},
-    {"overlay", CLONE_NEWPID | CLONE_NEWNS, HAS_OVERLAY},
+    {"chroot", 0, 0, NULL},
+    {"pid", CLONE_NEWPID, HAS_PROC, NULL},
+    {"overlay", CLONE_NEWPID | CLONE_NEWNS, HAS_OVERLAY, "/run/hull-floor"},
     {"run",
      CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET,
-     HAS_OVERLAY | HAS_HOSTNAME | HAS_LOOPBACK},
+     HAS_OVERLAY | HAS_HOSTNAME | HAS_LOOPBACK, "/var/lib/hull-floor"},
 };
-
-static const char scratch_parent[] = "/run/hull-floor";
 
 #define SAFE (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
@@ -193,9 +192,9 @@ static void enter(const struct mode *mode, const char *rootfs,
   check(-1, command[0]);
 }
 
-static void make_scratch(char *scratch, size_t size) {
-  snprintf(scratch, size, "%s/floor-%d", scratch_parent, getpid());
-  mkdir(scratch_parent, 0700);
+static void make_scratch(const char *parent, char *scratch, size_t size) {
+  snprintf(scratch, size, "%s/%d", parent, getpid());
+  mkdir(parent, 0700);
   check(mkdir(scratch, 0700), scratch);
   check(chdir(scratch), scratch);
   check(mkdir("upper", 0755), "upper");
@@ -229,7 +228,7 @@ int main(int argc, char **argv) {
     return 125;
   }
   check(realpath(argv[2], rootfs) ? 0 : -1, argv[2]);
-  if (mode->parts & HAS_OVERLAY) make_scratch(scratch, sizeof scratch);
+  if (mode->parts & HAS_OVERLAY) make_scratch(mode->scratch, scratch, sizeof scratch);
 
   struct clone_args arguments = {.flags = mode->namespaces,
                                  .exit_signal = SIGCHLD};

@@ -45,7 +45,9 @@ struct DirectoryArchive: ~Copyable {
     private mutating func writeEntries(
         of directory: borrowing Descriptor, path: FileName
     ) throws(KernelError) {
-        for name in try directoryEntries(directory) {
+        // Sorted: the same directory has to become the same bytes.
+        for name in try directoryEntries(directory).sorted(by: { $0.lexicographicallyPrecedes($1) })
+        {
             do { try write(name, at: directory.number, path: path + name) } catch {
                 throw error.renamed(error.operation, (path + name).shown)
             }

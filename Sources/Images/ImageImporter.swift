@@ -92,15 +92,16 @@ public struct ImageImporter: Sendable {
         case .archive(let path):
             try copy(try open(path), named: path, to: archive, progress)
         case .standardInput:
-            let own = try Descriptor.open("/proc/self/fd/0", O_RDONLY)
-            try copy(own, named: input.name, to: archive, progress)
+            let own = fcntl(0, F_DUPFD_CLOEXEC, 3)
+            guard own >= 0 else { throw KernelError("read", input.name, .current) }
+            try copy(Descriptor(owning: own), named: input.name, to: archive, progress)
         }
         try packed.finish()
         return archive.digest
     }
 
     private func open(_ path: String) throws(KernelError) -> Descriptor {
-        do { return try Descriptor.open(path, O_RDONLY) } catch where error.errno == .noSuchFile {
+        do { return try Descriptor.open(path, O_RDONLY) } catch  where error.errno == .noSuchFile {
             throw error.advising("Give an archive, a directory, or - for standard input.")
         }
     }

@@ -1,3 +1,5 @@
+import Kernel
+
 /// One file of a tar archive, without its content.
 struct TarEntry: Equatable {
     enum Kind: Equatable {

@@ -11,9 +11,7 @@ public func removeTree(
     _ path: String, why: StaticString = "empty by now, and nobody's any more"
 ) throws(KernelError) {
     do throws(KernelError) {
-        let top = try Descriptor.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-        var moved = 0
-        while try removeEntries(of: top, counting: &moved) {}
+        try emptyDirectory(FileName(path.utf8), at: AT_FDCWD)
         try systemCall(
             "rmdir", [.text(path)], on: path, why: why, shell: "rm -rf \(quoteShell(path))"
         ) { rmdir(path) }
@@ -23,6 +21,21 @@ public func removeTree(
     }
 }
 
+/// Removes whatever `name` is in the open directory `parent`, a file or a whole tree.
+public func removeTree(_ name: FileName, at parent: CInt) throws(KernelError) {
+    if try unlinkFile(name, at: parent) { return }
+    try emptyDirectory(name, at: parent)
+    if name.withCName({ unlinkat(parent, $0, AT_REMOVEDIR) }) < 0 {
+        throw KernelError("rmdir", name.shown, .current)
+    }
+}
+
+private func emptyDirectory(_ name: FileName, at parent: CInt) throws(KernelError) {
+    let top = try openDirectory(name, at: parent)
+    var moved = 0
+    while try removeEntries(of: top, counting: &moved) {}
+}
+
 /// Removes the files of `top` and its directories, whose own directories move up to `top`.
 ///
 /// - Returns: whether anything moved, so that there is more to remove.
@@ -30,65 +43,45 @@ private func removeEntries(
     of top: borrowing Descriptor, counting moved: inout Int
 ) throws(KernelError) -> Bool {
     let before = moved
-    for name in try entries(of: top) where try !unlinkFile(name, in: top) {
+    for name in try directoryEntries(top) where try !unlinkFile(name, at: top.number) {
         // Most are empty; those need not even be opened.
-        if unlinkat(top.number, name, AT_REMOVEDIR) == 0 { continue }
-        let directory = try Descriptor.open(
-            rawName: name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: top.number)
-        for child in try entries(of: directory) where try !unlinkFile(child, in: directory) {
-            if unlinkat(directory.number, child, AT_REMOVEDIR) == 0 { continue }
+        if name.withCName({ unlinkat(top.number, $0, AT_REMOVEDIR) }) == 0 { continue }
+        let directory = try openDirectory(name, at: top.number)
+        for child in try directoryEntries(directory)
+        where try !unlinkFile(child, at: directory.number) {
             moved += 1
             try move(child, from: directory, to: top, as: ".removed-\(moved)")
         }
-        if unlinkat(top.number, name, AT_REMOVEDIR) < 0 {
-            throw KernelError("rmdir", "", .current)
+        if name.withCName({ unlinkat(top.number, $0, AT_REMOVEDIR) }) < 0 {
+            throw KernelError("rmdir", name.shown, .current)
         }
     }
     return moved > before
 }
 
 /// - Returns: false where it is a directory.
-private func unlinkFile(_ name: [CChar], in directory: borrowing Descriptor) throws(KernelError)
-    -> Bool
-{
-    if unlinkat(directory.number, name, 0) == 0 { return true }
+private func unlinkFile(_ name: FileName, at directory: CInt) throws(KernelError) -> Bool {
+    if name.withCName({ unlinkat(directory, $0, 0) }) == 0 { return true }
     let errno = Errno.current
+    if errno == .noSuchFile { return true }
     if errno == .isDirectory { return false }
-    throw KernelError("unlink", "", errno)
+    throw KernelError("unlink", name.shown, errno)
 }
 
 private func move(
-    _ name: [CChar], from directory: borrowing Descriptor, to top: borrowing Descriptor,
+    _ name: FileName, from directory: borrowing Descriptor, to top: borrowing Descriptor,
     as newName: String
 ) throws(KernelError) {
-    if renameat(directory.number, name, top.number, newName) == 0 { return }
-    throw KernelError("rename", "", .current)
+    let source = directory.number
+    let target = top.number
+    if name.withCName({ renameat(source, $0, target, newName) }) == 0 { return }
+    throw KernelError("rename", name.shown, .current)
 }
 
-/// The names in an open directory, as the bytes they are: they need not be text.
-private func entries(of directory: borrowing Descriptor) throws(KernelError) -> [[CChar]] {
-    // The stream closes what it is given. The copy is at the start: nobody else reads here.
-    let copy = try directory.duplicate()
-    guard let stream = fdopendir(copy.number) else { throw KernelError("fdopendir", "", .current) }
-    _ = copy.release()
-    rewinddir(stream)
-    defer { closedir(stream) }
-    var names: [[CChar]] = []
-    while let entry = readdir(stream) {
-        let name = UnsafeRawPointer(entry) + (MemoryLayout<dirent>.offset(of: \.d_name) ?? 0)
-        let characters = name.assumingMemoryBound(to: CChar.self)
-        let bytes = Array(UnsafeBufferPointer(start: characters, count: strlen(characters) + 1))
-        if bytes != [46, 0] && bytes != [46, 46, 0] { names.append(bytes) }
+private func openDirectory(_ name: FileName, at parent: CInt) throws(KernelError) -> Descriptor {
+    let number = name.withCName {
+        openat(parent, $0, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
     }
-    return names
-}
-
-extension Descriptor {
-    fileprivate static func open(
-        rawName: [CChar], _ flags: CInt, at directory: CInt
-    ) throws(KernelError) -> Descriptor {
-        let number = openat(directory, rawName, flags | O_CLOEXEC)
-        guard number >= 0 else { throw KernelError("open", "", .current) }
-        return Descriptor(owning: number)
-    }
+    guard number >= 0 else { throw KernelError("open", name.shown, .current) }
+    return Descriptor(owning: number)
 }

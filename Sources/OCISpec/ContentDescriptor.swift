@@ -7,13 +7,13 @@ public struct ContentDescriptor: Equatable, Sendable {
     /// Its length in bytes.
     public var size: Int
     /// Notes on it, such as the tag in an index.
-    public var annotations: [String: String]
+    public var annotations: StringMap
     /// For which machine it is, in an index.
     public var platform: Platform?
 
     /// A descriptor of a blob.
     public init(
-        mediaType: String, digest: Digest, size: Int, annotations: [String: String] = [:],
+        mediaType: String, digest: Digest, size: Int, annotations: StringMap = [:],
         platform: Platform? = nil
     ) {
         self.mediaType = mediaType
@@ -40,7 +40,7 @@ public struct ContentDescriptor: Equatable, Sendable {
     public var json: JSON {
         .object(present: [
             ("mediaType", .string(mediaType)), ("digest", .string(digest.description)),
-            ("size", .integer(size)), ("annotations", .strings(annotations)),
+            ("size", .integer(size)), ("annotations", annotations.json),
             ("platform", platform?.json),
         ])
     }

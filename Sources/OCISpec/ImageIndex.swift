@@ -5,10 +5,10 @@ public struct ImageIndex: Equatable, Sendable {
     /// The manifests, or further indexes.
     public var manifests: [ContentDescriptor]
     /// Notes on the index.
-    public var annotations: [String: String]
+    public var annotations: StringMap
 
     /// An index of `manifests`.
-    public init(manifests: [ContentDescriptor] = [], annotations: [String: String] = [:]) {
+    public init(manifests: [ContentDescriptor] = [], annotations: StringMap = [:]) {
         self.manifests = manifests
         self.annotations = annotations
     }
@@ -28,7 +28,7 @@ public struct ImageIndex: Equatable, Sendable {
     public var json: JSON {
         .object(present: [
             ("schemaVersion", 2), ("mediaType", .string(MediaType.index)),
-            ("manifests", .array(manifests.map(\.json))), ("annotations", .strings(annotations)),
+            ("manifests", .array(manifests.map(\.json))), ("annotations", annotations.json),
         ])
     }
 }

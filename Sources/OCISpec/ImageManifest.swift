@@ -7,12 +7,12 @@ public struct ImageManifest: Equatable, Sendable {
     /// The layers, the lowest first.
     public var layers: [ContentDescriptor]
     /// Notes on the image.
-    public var annotations: [String: String]
+    public var annotations: StringMap
 
     /// A manifest.
     public init(
         configuration: ContentDescriptor, layers: [ContentDescriptor],
-        annotations: [String: String] = [:]
+        annotations: StringMap = [:]
     ) {
         self.configuration = configuration
         self.layers = layers
@@ -34,7 +34,7 @@ public struct ImageManifest: Equatable, Sendable {
         .object(present: [
             ("schemaVersion", 2), ("mediaType", .string(MediaType.manifest)),
             ("config", configuration.json), ("layers", .array(layers.map(\.json))),
-            ("annotations", .strings(annotations)),
+            ("annotations", annotations.json),
         ])
     }
 }

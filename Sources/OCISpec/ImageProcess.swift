@@ -17,7 +17,7 @@ public struct ImageProcess: Equatable, Sendable {
     /// Where it starts.
     public var workingDirectory: String?
     /// Notes for people and programs.
-    public var labels: [String: String] = [:]
+    public var labels: StringMap = [:]
     /// The signal that asks it to end, such as `SIGTERM`.
     public var stopSignal: String?
 
@@ -44,7 +44,7 @@ public struct ImageProcess: Equatable, Sendable {
             ("Env", environment.isEmpty ? nil : .strings(environment)),
             ("Entrypoint", entrypoint.map(JSON.strings)), ("Cmd", command.map(JSON.strings)),
             ("Volumes", set(volumes)), ("WorkingDir", workingDirectory.map(JSON.string)),
-            ("Labels", .strings(labels)), ("StopSignal", stopSignal.map(JSON.string)),
+            ("Labels", labels.json), ("StopSignal", stopSignal.map(JSON.string)),
         ])
     }
 

@@ -61,7 +61,7 @@ public struct ImageReference: Hashable, Sendable {
             }
             return (hub, String(name))
         }
-        return (hub, library + name)
+        return (hub, library + String(name))
     }
 
     private static let hub = "docker.io"

@@ -47,13 +47,6 @@ extension JSON {
 
     /// An array of strings.
     public static func strings(_ strings: [String]) -> JSON { .array(strings.map(JSON.string)) }
-
-    /// An object of strings, its names sorted; nil where it would be empty.
-    public static func strings(_ map: [String: String]) -> JSON? {
-        if map.isEmpty { return nil }
-        let sorted = map.sorted { $0.key < $1.key }
-        return .object(sorted.map { Member($0.key, .string($0.value)) })
-    }
 }
 
 extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral,

@@ -79,8 +79,8 @@ public struct JSONReader: Sendable {
     }
 
     /// The object's members, all of them text; empty where it is absent.
-    public func stringMap() throws(SpecificationError) -> [String: String] {
-        var map: [String: String] = [:]
+    public func stringMap() throws(SpecificationError) -> StringMap {
+        var map = StringMap()
         for name in try names() { map[name] = try self[name].string() }
         return map
     }

@@ -29,11 +29,11 @@ public struct Timestamp: Equatable, Comparable, Sendable {
 extension Timestamp: CustomStringConvertible {
     /// RFC 3339, in UTC, with as many decimals as are needed.
     public var description: String {
-        var parts = tm()
-        var seconds = time_t(seconds)
-        gmtime_r(&seconds, &parts)
-        let date = [pad(Int(parts.tm_year) + 1900, 4), pad(parts.tm_mon + 1), pad(parts.tm_mday)]
-        let time = [pad(parts.tm_hour), pad(parts.tm_min), pad(parts.tm_sec)]
+        let day = seconds.quotientRoundedDown(by: 86_400)
+        let second = seconds - day * 86_400
+        let (year, month, dayOfMonth) = Calendar.date(ofDay: day)
+        let date = [pad(year, 4), pad(month), pad(dayOfMonth)]
+        let time = [pad(second / 3600), pad(second / 60 % 60), pad(second % 60)]
         return date.joined(separator: "-") + "T" + time.joined(separator: ":") + fraction + "Z"
     }
 
@@ -69,11 +69,7 @@ extension Timestamp {
             rest.skip(":"), let second = rest.number(2, 0...60), let fraction = rest.fraction(),
             let offset = rest.zone(), rest.isEmpty
         else { return nil }
-        var parts = tm()
-        parts.tm_year = CInt(year - 1900)
-        parts.tm_mon = CInt(month - 1)
-        parts.tm_mday = CInt(day)
-        let midnight = timegm(&parts)
+        let midnight = Calendar.day(year, month, day) * 86_400
         self.init(
             seconds: midnight + hour * 3600 + minute * 60 + second - offset, nanoseconds: fraction)
     }
@@ -121,5 +117,45 @@ extension ArraySlice<UInt8> {
             let minutes = number(2, 0...59)
         else { return nil }
         return (isEast ? 1 : -1) * (hours * 3600 + minutes * 60)
+    }
+}
+
+/// The Gregorian calendar, in days since the beginning of 1970.
+///
+/// `timegm(3)` and `gmtime_r(3)` do the same, but first they read the local time zone's file, in
+/// each process anew, which every `hull run` would pay for.
+private enum Calendar {
+    /// Years are counted from March, so that the odd day comes last. 400 years always have
+    /// the same number of days, and 153 days are always five months.
+    private static let daysOf400Years = 146_097
+    /// From March of the year 0 to the beginning of 1970.
+    private static let epoch = 719_468
+
+    static func day(_ year: Int, _ month: Int, _ day: Int) -> Int {
+        let marchYear = month <= 2 ? year - 1 : year
+        let era = marchYear.quotientRoundedDown(by: 400)
+        let yearOfEra = marchYear - era * 400
+        let dayOfYear = (153 * ((month + 9) % 12) + 2) / 5 + day - 1
+        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+        return era * daysOf400Years + dayOfEra - epoch
+    }
+
+    static func date(ofDay day: Int) -> (year: Int, month: Int, day: Int) {
+        let shifted = day + epoch
+        let era = shifted.quotientRoundedDown(by: daysOf400Years)
+        let dayOfEra = shifted - era * daysOf400Years
+        let leapDays = dayOfEra / 1460 - dayOfEra / 36_524 + dayOfEra / 146_096
+        let yearOfEra = (dayOfEra - leapDays) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let marchMonth = (5 * dayOfYear + 2) / 153
+        let month = (marchMonth + 2) % 12 + 1
+        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        return (year, month, dayOfYear - (153 * marchMonth + 2) / 5 + 1)
+    }
+}
+
+extension Int {
+    fileprivate func quotientRoundedDown(by divisor: Int) -> Int {
+        self >= 0 ? self / divisor : (self + 1) / divisor - 1
     }
 }

@@ -108,13 +108,14 @@ private struct ContainerSource {
     private static func find(
         _ image: String, _ state: StateDirectories
     ) throws(KernelError) -> ([String], ImageProcess) {
-        let found = try ContentStore(in: state.root).resolve(try ImageReference.parse(image))
+        let store = ContentStore(stateRoot: state.root)
+        let found = try store.resolve(image)
         if let user = found.configuration.process.user, !["", "0", "root"].contains(user) {
             throw KernelError(
                 "run image", image, Errno(rawValue: ENOTSUP),
                 remedy: "It wants to run as user \(user), which hull cannot do yet.")
         }
-        let layers = try Snapshots(in: state.root).lowerDirectories(for: found)
+        let layers = try Snapshots(stateRoot: state.root).lowerDirectories(for: found, in: store)
         return (layers, found.configuration.process)
     }
 

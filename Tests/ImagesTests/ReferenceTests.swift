@@ -1,3 +1,4 @@
+import Glibc
 import OCISpec
 import Testing
 
@@ -66,6 +67,19 @@ import Testing
         let time = Timestamp(text)
         #expect(time == Timestamp(seconds: seconds, nanoseconds: nanoseconds))
         #expect(time.flatMap { Timestamp($0.description) } == time)
+    }
+
+    @Test func `Dates are those of the C library`() {
+        for _ in 0..<5_000 {
+            var seconds = Int.random(in: -30_000_000_000...250_000_000_000)
+            var parts = tm()
+            gmtime_r(&seconds, &parts)
+            var buffer = [CChar](repeating: 0, count: 64)
+            let count = strftime(&buffer, 64, "%Y-%m-%dT%H:%M:%SZ", &parts)
+            let text = String(decoding: buffer.prefix(count).map(UInt8.init), as: UTF8.self)
+            #expect(Timestamp(text) == Timestamp(seconds: seconds))
+            #expect(Timestamp(seconds: seconds).description == text)
+        }
     }
 
     @Test(arguments: [

@@ -101,7 +101,7 @@ import Testing
         let scratch = try TemporaryDirectory()
         try shell(
             """
-            cd '\(scratch.path)'; mkdir t; head -c 300000 /dev/urandom > t/f; tar cf a.tar -C t .
+            cd '\(scratch.path)'; mkdir t; head -c 300000 /dev/urandom > t/f; tar cf a.tar --format=posix -C t .
             head -c 100000 a.tar | gzip > a.gz; tail -c +100001 a.tar | gzip >> a.gz
             head -c 1000 /dev/zero >> a.gz
             """)
