@@ -84,6 +84,7 @@ extension Errno {
         case .noSpace: "Free some space there (see `df -h`), or set HULL_ROOT to a roomier place."
         case .readOnly: "Set HULL_ROOT to a directory that can be written."
         case .notImplemented: "This kernel is too old; `hull doctor` tells what it lacks."
+        case .noSuchFile: "Is the path right, and is what it is in there?"
         default: ""
         }
     }
