@@ -71,7 +71,11 @@ let package = Package(
         .executableTarget(name: "hull-book", dependencies: ["Book", "Kernel", "Terminal"]),
         .executableTarget(name: "hull-bench", dependencies: ["Kernel", "Terminal", "OCISpec"]),
 
-        .testTarget(name: "BookTests", dependencies: ["Book", "hull-book"]),
+        .testTarget(
+            name: "BookTests",
+            dependencies: [
+                "Book", "hull-book", .product(name: "Subprocess", package: "swift-subprocess"),
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )
