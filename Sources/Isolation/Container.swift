@@ -39,6 +39,7 @@ public struct ContainerFilesystem: Sendable {
             // Volumes were the last to need the host.
             DetachHostRoot(),
         ]
+        list.append(ClosedDescriptors())
         if workingDirectory != "/" { list.append(try WorkingDirectory(workingDirectory)) }
         // Last: everything above may make directories to mount on.
         if isReadOnly { list.append(ReadOnlyRoot()) }
