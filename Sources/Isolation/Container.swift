@@ -38,8 +38,8 @@ public struct ContainerFilesystem: Sendable {
             ReadOnlyPaths(),
             // Volumes were the last to need the host.
             DetachHostRoot(),
+            ClosedDescriptors(),
         ]
-        list.append(ClosedDescriptors())
         if workingDirectory != "/" { list.append(try WorkingDirectory(workingDirectory)) }
         // Last: everything above may make directories to mount on.
         if isReadOnly { list.append(ReadOnlyRoot()) }

@@ -128,6 +128,6 @@ public func closeDescriptorsOnExecution(from first: UInt32, why: StaticString) t
         "close_range",
         [.number(Int(first)), .symbol("~0U"), .symbol("CLOSE_RANGE_CLOEXEC")],
         on: "all descriptors from \(first) on", why: why,
-        shell: "for fd in $(seq 3 8); do eval \"exec $fd>&-\"; done"
+        shell: "exec 9<&-"
     ) { close_range(first, UInt32.max, CInt(linux_CLOSE_RANGE_CLOEXEC)) }
 }
