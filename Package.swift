@@ -74,6 +74,7 @@ let package = Package(
         .executableTarget(name: "hull-bench", dependencies: ["Kernel", "Terminal", "OCISpec"]),
 
         // They run the executables and look at the kernel from outside.
+        .testTarget(name: "CoreTests", dependencies: ["Kernel", "Terminal", "Isolation"]),
         .testTarget(name: "SandboxTests", dependencies: ["CLinux"]),
         .testTarget(name: "BookTests", dependencies: ["Book", "hull-book"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
