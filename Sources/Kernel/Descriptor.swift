@@ -111,6 +111,17 @@ extension Descriptor {
     }
 }
 
+/// Closes every descriptor but the standard three when the process executes a program.
+///
+/// Ours are marked so already; these are the ones that came from whoever started us. See
+/// `close_range(2)`.
+public func closeOnExecution(why: StaticString) throws(KernelError) {
+    try systemCall(
+        "close_range", [.number(3), .number(Int(UInt32.max)), .symbol("CLOSE_RANGE_CLOEXEC")],
+        on: "inherited descriptors", why: why
+    ) { close_range(3, UInt32.max, CInt(linux_CLOSE_RANGE_CLOEXEC)) }
+}
+
 /// Calls again for as long as a signal is what stopped the call.
 @inline(__always)
 func retryingInterrupts<Result: SignedInteger>(_ call: () -> Result) -> Result {

@@ -65,7 +65,8 @@ extension KernelSuite {
         func whitesOut() throws {
             let rootfs = try place().rootfs()
             let keep = try place().directory + "/keep"
-            let removal = try shell(in: .stage03, rootfs, options: ["--keep", keep], "rm /etc/passwd")
+            let removal = try shell(
+                in: .stage03, rootfs, options: ["--keep", keep], "rm /etc/passwd")
             #expect(removal.code == 0, "\(removal)")
             var status = stat()
             #expect(lstat(keep + "/upper/etc/passwd", &status) == 0)
@@ -159,7 +160,8 @@ extension KernelSuite {
             kill(sandboxed.process, SIGKILL)
             try running.wait()
             let full = try shell(
-                in: runner, rootfs, options: options, "dd if=/dev/zero of=/made/here/f bs=1k count=100")
+                in: runner, rootfs, options: options,
+                "dd if=/dev/zero of=/made/here/f bs=1k count=100")
             #expect(full.errors.contains("No space left"), "\(full)")
             #expect(access(rootfs + "/made", F_OK) != 0)
         }
