@@ -223,6 +223,8 @@ int next_option(int argc, char *const argv[], const char *short_options,
   return value;
 }
 
+void restart_options(void) { optind = 0; }
+
 int first_operand(void) { return optind; }
 
 int rejected_option(void) { return optopt; }

@@ -60,7 +60,7 @@ extension Doctor {
                 "disk space", "\(existing): \(Errno.current.meaning)", costs: "nothing known",
                 remedy: "df -h \(existing)")
         }
-        let free = status.f_bavail * UInt(status.f_frsize) >> 20
+        let free = (status.f_bavail * UInt(status.f_frsize)) >> 20
         let detail = free > 10 << 10 ? "\(free >> 10) GiB free" : "\(free) MiB free"
         if free >= 1024 { return .ok("disk space", "\(detail) for \(path)") }
         return .warning(

@@ -22,23 +22,25 @@ public struct ContainerFilesystem: Sendable {
     /// - Parameter root: mounts the root file system and makes it the current directory.
     /// - Throws: `EINVAL` where a request is none.
     public func mechanisms(on root: any Mechanism) throws(KernelError) -> [any Mechanism] {
+        let volumes = Volumes(volumes)
         var list: [any Mechanism] = [
             MountNamespace(),
             root,
             PivotRoot(),
+            // The sources of volumes are all that is needed of the host.
+            volumes,
+            DetachHostRoot(),
+            ClosedDescriptors(),
             // From here on a path leads nowhere but into the new root.
             PIDNamespace(),
             ProcFilesystem(),
             DeviceFilesystem(hasConsole: hasTerminal),
             SysFilesystem(),
             try TemporaryFilesystems(parsing: temporary),
-            Volumes(volumes),
+            AttachedVolumes(volumes),
             // After what they cover is there; masks need the new /dev/null.
             MaskedPaths(),
             ReadOnlyPaths(),
-            // Volumes were the last to need the host.
-            DetachHostRoot(),
-            ClosedDescriptors(),
         ]
         if workingDirectory != "/" { list.append(try WorkingDirectory(workingDirectory)) }
         // Last: everything above may make directories to mount on.

@@ -9,21 +9,24 @@ import Kernel
 public struct OwnedDirectory: ~Copyable {
     /// Where it is.
     public let path: String
+    /// The last part of the path.
+    public let name: String
     private let lock: Descriptor
     private let isThrowAway: Bool
 
     /// Makes a new one in `parent`, which is swept first.
-    public init(
-        in parent: String, named name: String? = nil, why: StaticString
-    ) throws(KernelError) {
+    public init(in parent: String, why: StaticString) throws(KernelError) {
         try makeDirectories(parent, mode: 0o711, why: "what belongs to running sandboxes")
         OwnedDirectory.sweep(parent)
         while true {
-            let path = "\(parent)/\(name ?? randomName())"
+            // Another name each time: the one before may be in a sweeper's hands.
+            let name = randomName()
+            let path = "\(parent)/\(name)"
             try makeDirectory(path, mode: 0o711, why: why)
             // A sweeper may come between the two, and take the directory for an abandoned one.
             guard let lock = try OwnedDirectory.lockIfPresent(path) else { continue }
             self.path = path
+            self.name = name
             self.lock = lock
             isThrowAway = true
             return
@@ -33,11 +36,12 @@ public struct OwnedDirectory: ~Copyable {
     /// Takes a directory that is there and stays, so that nobody else uses it meanwhile.
     /// - Throws: `EBUSY` where somebody does.
     public init(claiming path: String) throws(KernelError) {
-        guard let lock = try OwnedDirectory.lock(path) else {
+        guard let lock = try OwnedDirectory.lockPatiently(path) else {
             throw KernelError(
                 "lock", path, .busy, remedy: "Another sandbox is using it; wait or choose another.")
         }
         self.path = path
+        name = split(path, at: "/").last ?? path
         self.lock = lock
         isThrowAway = false
     }
@@ -67,6 +71,15 @@ public struct OwnedDirectory: ~Copyable {
         } catch {}
     }
     // book: end sweep
+
+    /// Whoever only looks whether a directory has an owner holds the lock for a moment too.
+    private static func lockPatiently(_ path: String) throws(KernelError) -> Descriptor? {
+        for _ in 0..<20 {
+            if let lock = try lock(path) { return lock }
+            usleep(5000)
+        }
+        return nil
+    }
 
     private static func lockIfPresent(_ path: String) throws(KernelError) -> Descriptor? {
         do { return try lock(path) } catch {

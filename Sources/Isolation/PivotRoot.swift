@@ -5,11 +5,10 @@ import Kernel
 /// A root that cannot be climbed out of: not another starting point for paths, as with
 /// `chroot(2)`, but another root *mount*. See `pivot_root(2)`.
 ///
-/// The current directory has to be a mount; it becomes the root. From here on every path that
-/// begins with `/` is resolved inside, whatever symbolic links it meets, so the mechanisms
-/// that mount into the sandbox come after this one and cannot be led outside.
-/// The host's root is kept as the current directory for those that need something of the
-/// host's, until ``DetachHostRoot``.
+/// The current directory has to be a mount; it becomes the root. The host's root is kept as the
+/// current directory for those that need something of the host's, until ``DetachHostRoot``.
+/// It is stacked on the new root, and `/..` leads to it: what looks paths up in the sandbox,
+/// with all the symbolic links of its image, has to come after that.
 public struct PivotRoot: Mechanism {
     /// As the narrator calls it.
     public let name = "pivot root"

@@ -30,17 +30,22 @@ public struct Volume: Equatable, Sendable {
 }
 
 /// The host's directories and files that show in the sandbox. See `open_tree(2)`.
-public struct Volumes: Mechanism {
+///
+/// In two steps, because a source is the host's and a target the sandbox's. This one copies the
+/// sources while the host's root is at hand. ``AttachedVolumes`` attaches the copies once it has
+/// gone, when no target can lead there any more.
+public final class Volumes: Mechanism {
     /// As the narrator calls it.
     public let name = "volumes"
-    private let volumes: [Volume]
+    fileprivate let volumes: [Volume]
+    fileprivate var trees: [CInt] = []
     private var sources: [String] = []
 
     /// Shows `volumes`, in their order.
     public init(_ volumes: [Volume]) { self.volumes = volumes }
 
     /// Finds the sources on the host, where symbolic links still mean what the user means.
-    public mutating func prepare() throws(KernelError) {
+    public func prepare() throws(KernelError) {
         for volume in volumes {
             do { sources.append(try resolvedPath(volume.source)) } catch {
                 throw error.renamed("volume", volume.source)
@@ -52,23 +57,64 @@ public struct Volumes: Mechanism {
     // book: begin volumes-enter
     /// After the root has changed, with the host's root as the current directory.
     ///
-    /// A target is resolved inside the new root, so no symbolic link of an image can lead it to
-    /// the host. A source has no symbolic links left, and none that turns up is followed.
+    /// A source has no symbolic links left, and none that turns up is followed.
     public func enter() throws(KernelError) {
-        for (volume, source) in zip(volumes, sources) {
+        for (index, source) in sources.enumerated() {
             let tree = try cloneMountTree(
-                source, beneath: AT_FDCWD, why: "the same files in a second place")
-            try makeMountPoint(volume.target, for: tree)
-            if volume.readOnly {
+                source, beneath: AT_FDCWD, shellName: shellName(index),
+                why: "the same files in a second place")
+            if volumes[index].readOnly {
                 // Before it is attached: there is no moment at which it could be written.
-                try makeReadOnly(tree, why: "to be read only, with all that is mounted below")
+                try makeReadOnly(
+                    tree, shellName: shellName(index),
+                    why: "to be read only, with all that is mounted below")
             }
-            try attach(
-                tree, on: volume.target, cloneOf: source, readOnly: volume.readOnly,
-                why: "the volume appears in the sandbox")
+            trees.append(tree.release())
         }
     }
     // book: end volumes-enter
+
+    fileprivate func shellName(_ index: Int) -> String { "/.volume\(index)" }
+}
+
+/// The second step of ``Volumes``.
+public struct AttachedVolumes: Mechanism {
+    /// As the narrator calls it.
+    public let name = "volumes"
+    private let volumes: Volumes
+
+    /// Attaches what `volumes` has copied.
+    public init(_ volumes: Volumes) { self.volumes = volumes }
+
+    // book: begin volumes-attach
+    /// After the host's root has gone.
+    ///
+    /// A target is looked up in the sandbox, where an image may hold any symbolic link. The
+    /// root mount that ``PivotRoot`` leaves stacked on the new one is what `/..` would lead to.
+    public func enter() throws(KernelError) {
+        for (index, number) in volumes.trees.enumerated() {
+            let tree = Descriptor(owning: number)
+            let target = volumes.volumes[index].target
+            do throws(KernelError) {
+                try makeMountPoint(target, for: tree)
+                try attach(
+                    tree, on: target, shellName: volumes.shellName(index),
+                    why: "the volume appears in the sandbox")
+            } catch {
+                throw error.renamed("volume", target).advising(advice(for: error.errno))
+            }
+        }
+    }
+    // book: end volumes-attach
+
+    private func advice(for errno: Errno) -> String {
+        switch errno {
+        case .fileExists: "A symbolic link that leads nowhere is in its way: choose another target."
+        case .notDirectory:
+            "A directory can be mounted on a directory only, and a file on a file."
+        default: "Choose another target."
+        }
+    }
 
     private func makeMountPoint(
         _ path: String, for tree: borrowing Descriptor

@@ -110,7 +110,7 @@ public func pivotRoot(why: StaticString) throws(KernelError) {
     ) { pivot_root(".", ".") }
 }
 
-/// Lets go of the root that ``pivotRoot(why:)`` left under the current directory.
+/// Lets go of the root that ``pivotRoot(why:)`` left stacked on the new one.
 ///
 /// The current directory has to be the old root. See `umount2(2)`.
 public func detachOldRoot(why: StaticString) throws(KernelError) {
@@ -118,11 +118,15 @@ public func detachOldRoot(why: StaticString) throws(KernelError) {
         ".", lazily: true, shell: "umount -l /\(shellPutOld); rmdir /\(shellPutOld)", why: why)
 }
 
-/// A copy of the mounts at `path` below the directory `root`, attached nowhere yet.
+/// A copy of the mounts at `path` of the host, attached nowhere yet.
 ///
 /// No symbolic link on the way is followed, so the copy is of that very path. See `open_tree(2)`.
+///
+/// - Parameters:
+///   - root: the host's root directory.
+///   - name: where the shell form keeps the copy meanwhile, which has no descriptors for mounts.
 public func cloneMountTree(
-    _ path: String, beneath root: CInt, why: StaticString
+    _ path: String, beneath root: CInt, shellName name: String, why: StaticString
 ) throws(KernelError) -> Descriptor {
     let source = try Descriptor.openBeneath(path, CInt(linux_O_PATH), at: root)
     let flags =
@@ -133,14 +137,21 @@ public func cloneMountTree(
             .number(Int(source.number)), .text(""),
             .symbol("OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH|AT_RECURSIVE"),
         ],
-        on: path, why: why
+        on: path, why: why, shell: bindCommand("/" + shellPutOld + path, name)
     ) { open_tree(source.number, "", UInt32(flags)) }
     return Descriptor(owning: tree)
 }
 
-/// Makes a mount and all below it read-only, before or after it is attached.
+private func bindCommand(_ source: String, _ name: String) -> String {
+    "test -d \(quoteShell(source)) && mkdir \(name) || : > \(name)"
+        + "; mount -o rbind \(quoteShell(source)) \(name)"
+}
+
+/// Makes a tree from ``cloneMountTree(_:beneath:shellName:why:)`` read-only, with all below it.
 /// See `mount_setattr(2)`.
-public func makeReadOnly(_ tree: borrowing Descriptor, why: StaticString) throws(KernelError) {
+public func makeReadOnly(
+    _ tree: borrowing Descriptor, shellName name: String, why: StaticString
+) throws(KernelError) {
     let number = tree.number
     try systemCall(
         "mount_setattr",
@@ -148,7 +159,7 @@ public func makeReadOnly(_ tree: borrowing Descriptor, why: StaticString) throws
             .number(Int(number)), .text(""), .symbol("AT_EMPTY_PATH|AT_RECURSIVE"),
             .symbol("{attr_set=MOUNT_ATTR_RDONLY}"),
         ],
-        on: "a volume", why: why
+        on: "a volume", why: why, shell: "mount -o remount,bind,ro \(name)"
     ) {
         mount_setattr(
             number, "", UInt32(linux_AT_EMPTY_PATH | linux_AT_RECURSIVE),
@@ -156,27 +167,25 @@ public func makeReadOnly(_ tree: borrowing Descriptor, why: StaticString) throws
     }
 }
 
-/// Attaches a tree from ``cloneMountTree(_:beneath:why:)`` at `target`. See `move_mount(2)`.
-///
-/// - Parameter source: what the tree is a copy of, for the shell form.
+/// Attaches a tree from ``cloneMountTree(_:beneath:shellName:why:)`` at `target`, symbolic
+/// links followed. See `move_mount(2)`.
 public func attach(
-    _ tree: borrowing Descriptor, on target: String, cloneOf source: String, readOnly: Bool,
-    why: StaticString
+    _ tree: borrowing Descriptor, on target: String, shellName name: String, why: StaticString
 ) throws(KernelError) {
     let number = tree.number
     try systemCall(
         "move_mount",
         [
             .number(Int(number)), .text(""), .symbol("AT_FDCWD"), .text(target),
-            .symbol("MOVE_MOUNT_F_EMPTY_PATH"),
+            .symbol("MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_SYMLINKS"),
         ],
-        on: target, why: why, shell: bindCommand(source, target, readOnly)
-    ) { move_mount(number, "", AT_FDCWD, target, UInt32(linux_MOVE_MOUNT_F_EMPTY_PATH)) }
-}
-
-private func bindCommand(_ source: String, _ target: String, _ readOnly: Bool) -> String {
-    let bind = "mount -o rbind \(quoteShell("/" + shellPutOld + source)) \(quoteShell(target))"
-    return readOnly ? bind + "; mount -o remount,bind,ro \(quoteShell(target))" : bind
+        on: target, why: why,
+        shell: "mount --move \(name) \(quoteShell(target)); rmdir \(name) 2>&- || rm \(name)"
+    ) {
+        move_mount(
+            number, "", AT_FDCWD, target,
+            UInt32(linux_MOVE_MOUNT_F_EMPTY_PATH | linux_MOVE_MOUNT_T_SYMLINKS))
+    }
 }
 
 /// Whether `path` is where something is mounted. See `statx(2)`, `STATX_ATTR_MOUNT_ROOT`.

@@ -117,7 +117,7 @@ extension KernelSuite {
                 let sandboxed = try killed.sandboxed(named: "sleep")
                 killed.signal(SIGKILL)
                 try killed.wait()
-                try waitUntil("the sandbox's end") { !sandboxed.exists }
+                try waitUntil("the sandbox's end") { !sandboxed.isAlive }
                 #expect(try Host.mounts(below: rootfs).count == 1)
                 #expect(try run(Runner.stage02.command(rootfs: next, ["true"])).code == 0)
                 #expect(try Host.mounts(below: rootfs).isEmpty)

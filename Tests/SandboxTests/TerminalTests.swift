@@ -9,7 +9,7 @@ extension KernelSuite {
             arguments: Runner.withMounts)
         func isOwn(_ runner: Runner) throws {
             let rootfs = try place().rootfs()
-            let script = "tty; ls /dev/pts; test -c /dev/console && echo console"
+            let script = "tty; ls -1 /dev/pts; test -c /dev/console && echo console"
             let with = try session(runner, rootfs, ["sh", "-c", script]).end()
             #expect(with.lines == ["/dev/pts/0", "0", "ptmx", "console"], "\(with)")
             let without = try shell(in: runner, rootfs, script)

@@ -88,14 +88,15 @@ struct Snapshot {
         return facts
     }
 
-    /// What lies about where our programs may put things.
+    /// What lies about where a program that leaves its sandbox would put things.
+    ///
+    /// The state is not among it: every test has its own, and ``remains(in:)`` looks into that.
     private static func files() -> Set<String> {
         var facts: Set<String> = []
-        for directory in ["/run/hull", "/var/lib/hull", "/run/hull/scratch"] {
-            facts.formUnion(names(in: directory).map { "file \(directory)/\($0)" })
-        }
-        for directory in ["/tmp", "/run", "/dev/shm", "/dev/mqueue"] {
-            let ours = names(in: directory).filter { $0.contains("hull") }
+        for directory in ["/", "/tmp", "/dev/shm", "/dev/mqueue"] {
+            let ours = names(in: directory).filter { name in
+                name.hasPrefix("hull-tests-") || name.hasPrefix(".hull") || directory == "/"
+            }
             facts.formUnion(ours.map { "file \(directory)/\($0)" })
         }
         return facts

@@ -38,7 +38,11 @@ struct Observed {
     /// The program it runs, as far as that can be seen.
     var name: String { (try? status("Name").first) ?? "" }
 
-    var exists: Bool { access("/proc/\(process)", F_OK) == 0 }
+    /// Whether it still runs. A zombie does not; whose duty it is to reap one is not always ours.
+    var isAlive: Bool {
+        guard let state = try? status("State").first else { return false }
+        return state != "Z" && state != "X"
+    }
 
     /// What a path inside the sandbox is called on the host.
     func path(_ inside: String) -> String { "/proc/\(process)/root\(inside)" }

@@ -67,6 +67,8 @@ final class Place: Sendable {
             try copy(Products.probe, to: path + "/bin/hull-probe")
         }
         for applet in try Place.applets() { symlink("busybox", path + "/bin/" + applet) }
+        // A shell gives its background jobs this as their standard input.
+        mknod(path + "/dev/null", S_IFCHR | 0o666, 0x103)
         try write("root:x:0:0:root:/root:/bin/sh\n", to: path + "/etc/passwd")
         try write("root:x:0:\n", to: path + "/etc/group")
         return path
