@@ -44,15 +44,17 @@ let package = Package(
 
         // The core. Arrows point down only.
         .target(name: "Kernel", dependencies: ["CLinux"]),
-        .target(name: "Isolation", dependencies: ["Kernel", "CLinux"]),
+        .target(name: "Isolation", dependencies: ["Kernel", "CLinux", "Terminal"]),
         .target(name: "Terminal", dependencies: ["Kernel", "CLinux"]),
         .target(name: "OCISpec", dependencies: ["CJansson"]),
         .target(
             name: "Images",
             dependencies: [
-                "OCISpec", "Kernel", "CZlib", .product(name: "Crypto", package: "swift-crypto"),
+                "OCISpec", "Kernel", "CLinux", "CZlib",
+                .product(name: "Crypto", package: "swift-crypto"),
             ]),
-        .target(name: "Engine", dependencies: ["Isolation", "Images", "CLibcap"]),
+        .target(
+            name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap", "CLinux"]),
 
         // The stages, the engine, and the program that attacks them.
         stage("stage01-chroot"),
@@ -62,7 +64,7 @@ let package = Package(
             name: "hull", dependencies: ["Engine", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
-            name: "hull-probe", dependencies: ["Kernel", "Terminal"],
+            name: "hull-probe", dependencies: ["Kernel", "Terminal", "CLinux"],
             swiftSettings: staticSwift, linkerSettings: staticLink),
 
         // What keeps the book true and the figures measured.
@@ -71,11 +73,14 @@ let package = Package(
         .executableTarget(name: "hull-book", dependencies: ["Book", "Kernel", "Terminal"]),
         .executableTarget(name: "hull-bench", dependencies: ["Kernel", "Terminal", "OCISpec"]),
 
+        // They run the executables and look at the kernel from outside.
+        .testTarget(name: "SandboxTests", dependencies: ["CLinux"]),
         .testTarget(
             name: "BookTests",
             dependencies: [
                 "Book", "hull-book", .product(name: "Subprocess", package: "swift-subprocess"),
             ]),
+        .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
     ],
     swiftLanguageModes: [.v6]
 )

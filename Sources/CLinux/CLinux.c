@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 // Namespaces and processes
@@ -34,6 +35,10 @@ int pidfd_send_signal(int pidfd, int signal) {
 
 int prctl_set(int option, unsigned long value) {
   return prctl(option, value, 0, 0, 0);
+}
+
+int landlock_abi(void) {
+  return syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
 }
 
 int prctl_get(int option) { return prctl(option, 0, 0, 0, 0); }
@@ -60,6 +65,18 @@ int mount_setattr(int dirfd, const char *path, unsigned int flags,
                  sizeof attributes);
 }
 
+int fsopen(const char *type, unsigned int flags) {
+  return syscall(SYS_fsopen, type, flags);
+}
+
+int fsconfig_create(int context) {
+  return syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+}
+
+int fsmount(int context, unsigned int flags, unsigned int attributes) {
+  return syscall(SYS_fsmount, context, flags, attributes);
+}
+
 int openat2(int dirfd, const char *path, const struct open_how *how,
             size_t size) {
   return syscall(SYS_openat2, dirfd, path, how, size);
@@ -72,6 +89,11 @@ dev_t device_number(unsigned int major, unsigned int minor) {
 unsigned int device_major(dev_t device) { return major(device); }
 
 unsigned int device_minor(dev_t device) { return minor(device); }
+
+long file_system_magic(int fd) {
+  struct statfs status;
+  return fstatfs(fd, &status) < 0 ? -1 : (long)status.f_type;
+}
 
 int is_mount_root(const char *path) {
   struct statx status;
@@ -167,6 +189,10 @@ int pseudoterminal_number(int ptmx) {
 }
 
 int set_controlling_terminal(int fd) { return ioctl(fd, TIOCSCTTY, 0); }
+
+int push_terminal_input(int fd, char character) {
+  return ioctl(fd, TIOCSTI, &character);
+}
 
 int bring_loopback_up(void) {
   int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -23,7 +23,7 @@ public func makeDirectories(
     }
     do {
         try makeDirectory(path, mode: mode, why: why)
-    } catch where error.errno == .fileExists && fileType(path) == .directory {
+    } catch  where error.errno == .fileExists && fileType(path) == .directory {
         // Another process was quicker; that is as good.
     }
 }
@@ -148,6 +148,11 @@ public func namesInDirectory(_ path: String) throws(KernelError) -> [String] {
 public func randomName() -> String {
     var number: UInt64 = 0
     _ = getrandom(&number, 8, 0)
-    let digits = String(number & 0xFFFF_FFFF_FFFF, radix: 16)
-    return String(repeating: "0", count: 12 - digits.count) + digits
+    let digits: StaticString = "0123456789abcdef"
+    var name = ""
+    for _ in 0..<12 {
+        name.unicodeScalars.append(Unicode.Scalar(digits.utf8Start[Int(number & 15)]))
+        number >>= 4
+    }
+    return name
 }

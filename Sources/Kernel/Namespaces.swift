@@ -53,7 +53,8 @@ public struct ProcessID: RawRepresentable, Hashable, Sendable {
 /// Swift, and a lock held by a thread that was not copied would never be released.
 /// See `clone3(2)`.
 /// - Returns: the child's number in the parent, nil in the child.
-public func clone(into namespaces: Namespaces, why: StaticString) throws(KernelError) -> ProcessID? {
+public func clone(into namespaces: Namespaces, why: StaticString) throws(KernelError) -> ProcessID?
+{
     var arguments = clone_args()
     arguments.flags = namespaces.rawValue
     arguments.exit_signal = UInt64(SIGCHLD)

@@ -66,7 +66,7 @@ public func execute(
             try execute(path, arguments, environment, why)
         } catch {
             let missing = error.errno == .noSuchFile || error.errno == .notDirectory
-            if !missing || command.contains("/") {
+            if !missing || contains(command, "/") {
                 denied = error
                 break
             }
@@ -101,25 +101,28 @@ private func narrateExecution(
 
 private func candidates(for command: String, in environment: [String]) -> [String] {
     if command.isEmpty { return [] }
-    if command.contains("/") { return [command] }
+    if contains(command, "/") { return [command] }
     return searchPath(environment).map { $0.isEmpty ? command : "\($0)/\(command)" }
 }
 
-private func searchPath(_ environment: [String]) -> [Substring] {
-    let path = environment.first { $0.hasPrefix("PATH=") }?.dropFirst(5) ?? "/usr/bin:/bin"
-    return path.split(separator: ":", omittingEmptySubsequences: false)
+private func searchPath(_ environment: [String]) -> [String] {
+    for variable in environment where variable.hasPrefix("PATH=") {
+        return split(String(variable.dropFirst(5)), at: ":")
+    }
+    return ["/usr/bin", "/bin"]
 }
 
 private func explain(_ errno: Errno, _ command: String, _ environment: [String]) -> KernelError {
     let missing = errno == .noSuchFile || errno == .notDirectory
     let remedy: String
     switch errno {
-    case _ where missing && !command.contains("/"):
+    case _ where missing && !contains(command, "/"):
         remedy =
             "It is in no directory of the sandbox's PATH ("
-            + searchPath(environment).joined(separator: ":") + ")."
+            + join(searchPath(environment), with: ":") + ")."
     case _ where missing:
-        remedy = "The path counts inside the sandbox; an interpreter or a loader that the file"
+        remedy =
+            "The path counts inside the sandbox; an interpreter or a loader that the file"
             + " names has to be there too."
     case .accessDenied: remedy = "Is it a regular file with its execute bits set (chmod +x)?"
     case .notExecutable: remedy = "It is no program for this machine, or a script without #!."

@@ -20,6 +20,7 @@ func systemCall<Result: SignedInteger & FixedWidthInteger>(
     on object: @autoclosure () -> String, why: StaticString,
     shell: @autoclosure () -> String? = nil, _ body: () -> Result
 ) throws(KernelError) -> Result {
+    // book: begin system-call
     let result = body()
     // Before anything that allocates.
     let number = result < 0 ? current_errno() : 0
@@ -31,4 +32,5 @@ func systemCall<Result: SignedInteger & FixedWidthInteger>(
     }
     if result < 0 { throw KernelError("\(name)", object(), Errno(rawValue: number)) }
     return result
+    // book: end system-call
 }

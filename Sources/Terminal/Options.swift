@@ -181,3 +181,20 @@ public struct Arguments: Sendable {
         try Narrator.start(format)
     }
 }
+
+extension Command {
+    /// The error of a call with too few operands.
+    public func missing(operandsOf arguments: Arguments) -> KernelError {
+        KernelError(
+            "read arguments", arguments.operands.joined(separator: " "), .invalidArgument,
+            remedy: "Expected: \(name) [options] \(operands). See `\(name) --help`.")
+    }
+}
+
+extension Command {
+    /// Writes the help; the exit code is that of success.
+    public func showHelp() -> Int32 {
+        Program.write(help)
+        return 0
+    }
+}

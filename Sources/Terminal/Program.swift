@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Kernel
 
@@ -7,8 +8,12 @@ public enum Program {
     ///
     /// The first argument is the program's name without its directory.
     public static func run(_ body: ([String]) throws(KernelError) -> Int32) -> Never {
-        var arguments = CommandLine.arguments
-        let name = arguments.first?.split(separator: "/").last.map(String.init) ?? "hull"
+        return_lent_environment()
+        // Not from CommandLine, which is empty in a root file system without /proc.
+        var arguments = (0..<program_argument_count()).map { index in
+            program_argument(index).map { String(cString: $0) } ?? ""
+        }
+        let name = arguments.first.flatMap { split($0, at: "/").last } ?? "hull"
         if arguments.isEmpty { arguments = [name] } else { arguments[0] = name }
         do {
             let code = try body(arguments)

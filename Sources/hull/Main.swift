@@ -1,1 +1,57 @@
-@main struct Main { static func main() {} }
+import Glibc
+import Isolation
+import Kernel
+import Terminal
+
+/// `hull`: the engine's command line.
+@main enum Main {
+    private static let help = """
+        Usage: hull COMMAND [options] ...
+
+        A container engine to learn from. `hull COMMAND --help` tells more of each.
+
+        Containers:
+          run           Run a command in a new container
+          ps            List containers
+          rm            Remove containers that have ended
+
+        Images:
+          images        List images
+          image import  Make an image from a directory or a tar archive
+
+        This machine:
+          doctor        Say what works here, and what it takes for the rest
+
+        """
+
+    static func main() {
+        Program.run { arguments throws(KernelError) in
+            let words = Array(arguments.dropFirst())
+            let state = StateDirectories()
+            switch words.first {
+            case "run": return try RunCommand.run(rest(words), state)
+            case "ps": return try PsCommand.run(rest(words), state)
+            case "rm": return try RmCommand.run(rest(words), state)
+            case "images": return try ImagesCommand.run(rest(words), stateRoot: state.root)
+            case "image" where words.dropFirst().first == "import":
+                return try ImageImportCommand.run(rest(words, after: 2), stateRoot: state.root)
+            // doctor
+            case "--help", "-h", "help":
+                Program.write(help)
+                return 0
+            default: return try refuse(words)
+            }
+        }
+    }
+
+    /// The command's own arguments, behind its name.
+    private static func rest(_ words: [String], after count: Int = 1) -> [String] {
+        ["hull"] + words.dropFirst(count)
+    }
+
+    private static func refuse(_ words: [String]) throws(KernelError) -> Int32 {
+        throw KernelError(
+            "command", words.first ?? "(none)", .invalidArgument,
+            remedy: "`hull --help` lists the commands.")
+    }
+}

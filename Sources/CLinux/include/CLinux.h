@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/xattr.h>
 
 // Names with a struct or a macro of their own in the kernel's headers.
 #include <linux/openat2.h>
@@ -26,6 +27,10 @@ int pidfd_send_signal(int pidfd, int signal);
 /// prctl(2), which is variadic in C and so invisible to Swift.
 int prctl_set(int option, unsigned long value);
 int prctl_get(int option);
+/// landlock_create_ruleset(2) with LANDLOCK_CREATE_RULESET_VERSION: the ABI, or -1.
+int landlock_abi(void);
+/// syslog(2) under the name that glibc has for it.
+int klogctl(int type, char *buffer, int length);
 
 // Mounts and file systems ----------------------------------------------------
 
@@ -36,13 +41,21 @@ int move_mount(int from_dirfd, const char *from, int to_dirfd, const char *to,
 /// mount_setattr(2) for the two masks that matter here.
 int mount_setattr(int dirfd, const char *path, unsigned int flags,
                   uint64_t set, uint64_t clear);
+/// fsopen(2), fsconfig(2) with FSCONFIG_CMD_CREATE, fsmount(2): a file system
+/// mounted nowhere yet.
+int fsopen(const char *type, unsigned int flags);
+int fsconfig_create(int context);
+int fsmount(int context, unsigned int flags, unsigned int attributes);
 int openat2(int dirfd, const char *path, const struct open_how *how,
             size_t size);
 int renameat2(int from_dirfd, const char *from, int to_dirfd, const char *to,
               unsigned int flags);
+int syncfs(int fd);
 dev_t device_number(unsigned int major, unsigned int minor);
 unsigned int device_major(dev_t device);
 unsigned int device_minor(dev_t device);
+/// fstatfs(2): the magic number of the kind of file system, or -1.
+long file_system_magic(int fd);
 /// statx(2) says whether a path is the root of a mount: 1, 0, or -1.
 int is_mount_root(const char *path);
 
@@ -75,8 +88,20 @@ ssize_t receive_with_descriptor(int socket, void *bytes, size_t count,
 int unlock_pseudoterminal(int ptmx);
 int pseudoterminal_number(int ptmx);
 int set_controlling_terminal(int fd);
+/// TIOCSTI: one character as if it had been typed.
+int push_terminal_input(int fd, char character);
 /// SIOCSIFFLAGS: brings the loopback link of this network namespace up.
 int bring_loopback_up(void);
+
+// The program's start --------------------------------------------------------
+
+/// The arguments as the C library has them: no /proc is needed, unlike for Swift's
+/// CommandLine.
+int program_argument_count(void);
+const char *program_argument(int index);
+/// Takes back the variable that Swift's runtime was given for its start, so that
+/// no child inherits it. See Start.c.
+void return_lent_environment(void);
 
 // Options and names ----------------------------------------------------------
 
@@ -106,12 +131,15 @@ void set_errno(int number);
 
 enum {
   linux_O_PATH = 010000000,
+  linux_OVERLAYFS_SUPER_MAGIC = 0x794C7630,
   linux_AT_EMPTY_PATH = 0x1000,
   linux_AT_RECURSIVE = 0x8000,
   linux_AT_SYMLINK_NOFOLLOW = 0x100,
   linux_OPEN_TREE_CLONE = 1,
   linux_OPEN_TREE_CLOEXEC = 02000000,
   linux_MOVE_MOUNT_F_EMPTY_PATH = 4,
+  linux_FSOPEN_CLOEXEC = 1,
+  linux_FSMOUNT_CLOEXEC = 1,
   linux_MOUNT_ATTR_RDONLY = 1,
   linux_PR_SET_PDEATHSIG = 1,
   linux_PR_SET_DUMPABLE = 4,

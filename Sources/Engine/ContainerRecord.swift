@@ -1,0 +1,60 @@
+import Isolation
+import Kernel
+import OCISpec
+
+/// What is known of a container beside its files: `container.json` in its directory.
+public struct ContainerRecord: Equatable, Sendable {
+    /// Twelve hexadecimal digits.
+    public let id: String
+    /// The image it was made from, or the directory.
+    public let image: String
+    /// The command with its arguments.
+    public let command: [String]
+    /// When it was made.
+    public let created: Timestamp
+    /// The command's exit code; nil while it runs, or where its owner was killed.
+    public var exitCode: Int?
+
+    init(id: String, image: String, command: [String]) {
+        self.id = id
+        self.image = image
+        self.command = command
+        created = .now
+    }
+
+    init(_ json: JSONReader) throws(SpecificationError) {
+        id = try json["id"].string()
+        image = try json["image"].string()
+        command = try json["command"].strings()
+        created = Timestamp(try json["created"].string()) ?? Timestamp(seconds: 0)
+        exitCode = try json["exitCode"].present?.integer()
+    }
+
+    /// The record as it is written.
+    public var json: JSON {
+        .object(present: [
+            ("id", .string(id)), ("image", .string(image)), ("command", .strings(command)),
+            ("created", .string("\(created)")), ("exitCode", exitCode.map(JSON.integer)),
+        ])
+    }
+
+    /// Writes it into the container's directory.
+    ///
+    /// - Parameter durable: false for a container that a power cut ends for good.
+    func write(to directory: String, durable: Bool) throws(KernelError) {
+        let text = json.text(indent: 2) + "\n"
+        try replaceFile("\(directory)/container.json", with: text.utf8, durable: durable)
+    }
+
+    /// Reads it from the container's directory.
+    init(from directory: String) throws(KernelError) {
+        let path = "\(directory)/container.json"
+        let bytes = try readFile(path)
+        do throws(SpecificationError) {
+            self = try ContainerRecord(JSONReader(try JSON.parse(bytes)))
+        } catch {
+            throw KernelError(
+                "read", path, .invalidArgument, remedy: "It is damaged (\(error)).")
+        }
+    }
+}

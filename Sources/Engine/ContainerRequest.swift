@@ -1,0 +1,74 @@
+import Isolation
+import Kernel
+import OCISpec
+
+/// What `hull run` is asked for.
+public struct ContainerRequest: Sendable {
+    /// What to call the image where the container is listed.
+    public var image = ""
+    /// The layers of the root file system, topmost first.
+    public var layers: [String] = []
+    /// The command and how it is connected.
+    public var process: SandboxedProcess
+    /// Volumes, memory, the working directory.
+    public var filesystem = ContainerFilesystem()
+    /// The host name; the container's id where there is none.
+    public var hostName: String?
+    /// Whether the container has a network with nothing but loopback.
+    public var hasEmptyNetwork = false
+    /// Whether nothing of the container is kept when it has ended (`--rm`).
+    public var isThrowAway = false
+
+    /// A container for `process`.
+    public init(_ process: SandboxedProcess) { self.process = process }
+
+    // book: begin container-run
+    /// Makes the container, runs its command, and keeps or removes what it wrote.
+    ///
+    /// - Returns: the exit code of the command.
+    public func run(in state: StateDirectories) throws(KernelError) -> Int32 {
+        let id = randomName()
+        let directory = try makeDirectory(for: id, in: state)
+        let path = directory.path
+        var record = ContainerRecord(id: id, image: image, command: process.arguments)
+        do throws(KernelError) {
+            try record.write(to: path, durable: !isThrowAway)
+            var sandbox = Sandbox(try mechanisms(id, path), running: process)
+            let code = try sandbox.run().code
+            if !isThrowAway {
+                record.exitCode = Int(code)
+                try record.write(to: path, durable: true)
+            }
+            try directory.release()
+            return code
+        } catch {
+            // It never ran: there is nothing to keep.
+            do { try removeTree(path) } catch {}
+            throw error
+        }
+    }
+
+    private func mechanisms(
+        _ id: String, _ directory: String
+    ) throws(KernelError) -> [any Mechanism] {
+        let root = OverlayRoot(lower: layers, upper: .made(directory, isThrowAway: isThrowAway))
+        var list = try filesystem.mechanisms(on: root)
+        list += [try HostName(hostName ?? id), IPCNamespace()]
+        if hasEmptyNetwork { list.append(EmptyNetwork()) }
+        return list
+    }
+    // book: end container-run
+
+    private func makeDirectory(
+        for id: String, in state: StateDirectories
+    ) throws(KernelError) -> OwnedDirectory {
+        if isThrowAway {
+            return try OwnedDirectory(
+                in: state.throwAwayContainers, named: id,
+                why: "a place for what the container writes, gone when it is")
+        }
+        let path = "\(state.containers)/\(id)"
+        try makeDirectories(path, mode: 0o711, why: "a place for what the container writes")
+        return try OwnedDirectory(claiming: path)
+    }
+}

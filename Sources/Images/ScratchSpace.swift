@@ -1,0 +1,72 @@
+import Glibc
+import Kernel
+
+/// A directory for what is not finished yet, which a killed process cannot litter for long.
+///
+/// Whoever makes something here keeps it locked with `flock(2)` for as long as it lives.
+/// The kernel drops the lock when the process dies, however it dies. So an entry that can be locked
+/// by somebody else is an orphan, and the next one who starts something clears it.
+struct ScratchSpace {
+    let directory: String
+
+    /// Makes a file to write, and clears what others left.
+    func makeFile() throws(KernelError) -> ScratchEntry {
+        let lock = try lockAndSweep()
+        let path = directory + "/" + randomName()
+        let file = try Descriptor.open(path, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+        try claim(file, path)
+        _ = consume lock
+        return ScratchEntry(path: path, descriptor: file)
+    }
+
+    /// Makes a directory to fill, and clears what others left.
+    func makeDirectory() throws(KernelError) -> ScratchEntry {
+        let lock = try lockAndSweep()
+        let path = directory + "/" + randomName()
+        if mkdir(path, 0o700) < 0 { throw KernelError("mkdir", path, .current) }
+        let opened = try Descriptor.open(path, O_RDONLY | O_DIRECTORY)
+        try claim(opened, path)
+        _ = consume lock
+        return ScratchEntry(path: path, descriptor: opened)
+    }
+
+    /// Under the lock nobody is between making an entry and claiming it.
+    private func lockAndSweep() throws(KernelError) -> FileLock {
+        try makeDirectories(directory, mode: 0o700, why: "a place for what is not finished yet")
+        let lock = try FileLock(directory + "/lock")
+        for name in try namesInDirectory(directory) where name != "lock" {
+            removeIfOrphaned(directory + "/" + name)
+        }
+        return lock
+    }
+
+    private func claim(_ entry: borrowing Descriptor, _ path: String) throws(KernelError) {
+        if flock(entry.number, LOCK_EX | LOCK_NB) < 0 { throw KernelError("flock", path, .current) }
+    }
+
+    private func removeIfOrphaned(_ path: String) {
+        guard let entry = try? Descriptor.open(path, O_RDONLY | O_NOFOLLOW) else { return }
+        if flock(entry.number, LOCK_EX | LOCK_NB) == 0 { try? removeTree(path) }
+    }
+}
+
+/// Something unfinished, and the descriptor that says that somebody is still at it.
+struct ScratchEntry: ~Copyable {
+    let path: String
+    let descriptor: Descriptor
+}
+
+/// Holds a lock on a file; given back when the value goes, or the process. See `flock(2)`.
+struct FileLock: ~Copyable {
+    private let file: Descriptor
+
+    /// Waits until nobody else has it.
+    init(_ path: String) throws(KernelError) {
+        let file = try Descriptor.open(path, O_RDWR | O_CREAT, mode: 0o600)
+        while flock(file.number, LOCK_EX) < 0 {
+            let errno = Errno.current
+            if errno != .interrupted { throw KernelError("flock", path, errno) }
+        }
+        self.file = file
+    }
+}

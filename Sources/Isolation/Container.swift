@@ -1,0 +1,48 @@
+import Kernel
+
+/// What a container's file system consists of beside its layers.
+public struct ContainerFilesystem: Sendable {
+    /// The host's directories and files that show in it.
+    public var volumes: [Volume] = []
+    /// File systems in memory.
+    public var temporary: [String] = []
+    /// Whether the root cannot be written.
+    public var isReadOnly = false
+    /// Where the command starts.
+    public var workingDirectory = "/"
+    /// Whether the command gets a terminal.
+    public var hasTerminal = false
+
+    /// The usual: a writable root and nothing added.
+    public init() {}
+
+    // book: begin container-list
+    /// Everything from the mount namespace on, in the only order that works.
+    ///
+    /// - Parameter root: mounts the root file system and makes it the current directory.
+    /// - Throws: `EINVAL` where a request is none.
+    public func mechanisms(on root: any Mechanism) throws(KernelError) -> [any Mechanism] {
+        var list: [any Mechanism] = [
+            MountNamespace(),
+            root,
+            PivotRoot(),
+            // From here on a path leads nowhere but into the new root.
+            PIDNamespace(),
+            ProcFilesystem(),
+            DeviceFilesystem(hasConsole: hasTerminal),
+            SysFilesystem(),
+            try TemporaryFilesystems(parsing: temporary),
+            Volumes(volumes),
+            // After what they cover is there; masks need the new /dev/null.
+            MaskedPaths(),
+            ReadOnlyPaths(),
+            // Volumes were the last to need the host.
+            DetachHostRoot(),
+        ]
+        if workingDirectory != "/" { list.append(try WorkingDirectory(workingDirectory)) }
+        // Last: everything above may make directories to mount on.
+        if isReadOnly { list.append(ReadOnlyRoot()) }
+        return list
+    }
+    // book: end container-list
+}

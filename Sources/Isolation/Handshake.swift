@@ -1,0 +1,171 @@
+import CLinux
+import Glibc
+import Kernel
+
+/// The conversation between the owner of a sandbox and the process that becomes it.
+///
+///     host                                   sandbox
+///     ────                                   ───────
+///     clone3 ─────────────────────────────▶  born
+///     adopt: id maps, cgroups, links         waits
+///     ──────────────── go ────────────────▶
+///                                            enter: mounts, names, privileges
+///     ◀────────── terminal(master) ────────  only with -t
+///                                            execve
+///     ◀────────── end of file ─────────────  it worked: close-on-exec closed the channel
+///       or
+///     ◀────────── failed(error) ───────────  it did not
+///
+/// If the host dies, the sandbox reads end of file instead of `go` and ends.
+/// The channel is a pair of sockets that keep messages apart. See `unix(7)`, `SOCK_SEQPACKET`.
+struct Handshake: ~Copyable {
+    private var host: Descriptor?
+    private var sandbox: Descriptor?
+
+    init() throws(KernelError) {
+        var ends: [CInt] = [-1, -1]
+        let kind = CInt(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue)
+        guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else {
+            throw KernelError("socketpair", "the handshake", .current)
+        }
+        host = Descriptor(owning: ends[0])
+        sandbox = Descriptor(owning: ends[1])
+    }
+
+    /// For the owner; the other end is closed, so that its end of file can be seen.
+    consuming func takeHostEnd() -> HostEnd {
+        sandbox = nil
+        return HostEnd(channel: Channel(host.take()))
+    }
+
+    /// For the child; the other end is closed, for the same reason.
+    consuming func takeSandboxEnd() -> SandboxEnd {
+        host = nil
+        return SandboxEnd(channel: Channel(sandbox.take()))
+    }
+}
+
+/// The owner's end of the ``Handshake``.
+struct HostEnd: ~Copyable {
+    fileprivate let channel: Channel
+
+    /// Tells the sandbox that everything outside is ready.
+    func letGo() throws(KernelError) { try channel.send(.go) }
+
+    /// Waits until the command runs.
+    ///
+    /// - Returns: the master end of the sandbox's terminal, where it has one.
+    /// - Throws: what kept the command from running, as the sandbox reported it.
+    func awaitExecution() throws(KernelError) -> Descriptor? {
+        var terminal: Descriptor?
+        while let message = try channel.receive() {
+            switch message {
+            case .terminal(let number): terminal = Descriptor(owning: number)
+            case .failed(let error): throw error
+            case .go: break
+            }
+        }
+        return terminal
+    }
+}
+
+/// The sandbox's end of the ``Handshake``.
+struct SandboxEnd: ~Copyable {
+    fileprivate let channel: Channel
+
+    /// Waits until the owner has done its part; ends the process where the owner is gone.
+    func awaitPermission() throws(KernelError) {
+        guard case .go = try channel.receive() else { _exit(ExitCode.ours) }
+    }
+
+    /// Hands the owner the master end of this sandbox's terminal.
+    func send(terminal: borrowing Descriptor) throws(KernelError) {
+        try channel.send(.terminal(terminal.number))
+    }
+
+    /// Ends the process where the owner has gone since.
+    func endIfOwnerIsGone() {
+        var request = pollfd(fd: channel.socket.number, events: 0, revents: 0)
+        if poll(&request, 1, 0) > 0 { _exit(ExitCode.ours) }
+    }
+
+    /// Tells the owner why the command does not run, and ends the process.
+    func fail(with error: KernelError) -> Never {
+        // If that cannot be told, the exit code still says it.
+        do { try channel.send(.failed(error)) } catch {}
+        _exit(error.exitCode)
+    }
+}
+
+/// What the two say to each other.
+private enum Message {
+    case go
+    case terminal(CInt)
+    case failed(KernelError)
+}
+
+/// Messages over a socket: one byte that tells which, then an error's parts.
+private struct Channel: ~Copyable {
+    let socket: Descriptor
+    static let longest = 1 << 15
+
+    init(_ socket: consuming Descriptor?) {
+        // An end is taken once; -1 would make every later call say so.
+        self.socket = socket ?? Descriptor(owning: -1)
+    }
+
+    func send(_ message: Message) throws(KernelError) {
+        let sent: Int
+        switch message {
+        case .go: sent = send([0], with: -1)
+        case .terminal(let number): sent = send([1], with: number)
+        case .failed(let error): sent = send([2] + encode(error), with: -1)
+        }
+        if sent < 0 { throw KernelError("sendmsg", "the handshake", .current) }
+    }
+
+    /// The next message; nil at the end of the conversation.
+    func receive() throws(KernelError) -> Message? {
+        var descriptor: CInt = -1
+        var failure: Errno?
+        let bytes = [UInt8](unsafeUninitializedCapacity: Channel.longest) { buffer, count in
+            var received = -1
+            repeat {
+                received = receive_with_descriptor(
+                    socket.number, buffer.baseAddress, buffer.count, &descriptor)
+            } while received < 0 && current_errno() == EINTR
+            if received < 0 { failure = .current }
+            count = max(received, 0)
+        }
+        if let failure { throw KernelError("recvmsg", "the handshake", failure) }
+        switch bytes.first {
+        case 0: return .go
+        case 1: return .terminal(descriptor)
+        case 2: return .failed(decode(bytes.dropFirst()))
+        default: return nil
+        }
+    }
+
+    private func send(_ bytes: [UInt8], with descriptor: CInt) -> Int {
+        send_with_descriptor(socket.number, bytes, bytes.count, descriptor)
+    }
+
+    /// Numbers in decimal and texts, separated by NUL, which no text of the kernel's can hold.
+    private func encode(_ error: KernelError) -> [UInt8] {
+        let parts = [
+            "\(error.errno.rawValue)", "\(error.exitCode)", error.operation, error.object,
+            error.remedy,
+        ]
+        return Array(parts.map { $0.utf8.prefix(4096) }.joined(separator: [0]))
+    }
+
+    private func decode(_ bytes: ArraySlice<UInt8>) -> KernelError {
+        let parts = bytes.split(separator: 0, omittingEmptySubsequences: false)
+            .map { String(decoding: $0, as: UTF8.self) }
+        guard parts.count == 5, let errno = Int32(parts[0]), let code = Int32(parts[1]) else {
+            return KernelError("recvmsg", "the handshake", Errno(rawValue: EBADMSG))
+        }
+        return KernelError(
+            parts[2], parts[3], Errno(rawValue: errno), remedy: parts[4], exitCode: code)
+    }
+}

@@ -1,0 +1,97 @@
+import Kernel
+
+/// A root file system in layers: lower ones that are only read, one on top that takes the writes.
+///
+/// A file is looked for from the top down. Changing one that lies lower copies it up first;
+/// deleting one leaves a whiteout in the upper layer. However much a sandbox writes, the
+/// lower directories stay as they were, and any number of sandboxes can share them.
+/// See "Overlay Filesystem" in the kernel's documentation.
+public final class OverlayRoot: Mechanism {
+    /// Where the writes go.
+    public enum UpperLayer: Sendable {
+        /// Into a directory of its own below this one, gone when the sandbox is.
+        case throwAway(in: String)
+        /// Into this directory, there to be used again.
+        case kept(in: String)
+        /// Into a directory that the caller has made and holds.
+        case made(String, isThrowAway: Bool)
+    }
+
+    /// As the narrator calls it.
+    public let name = "overlay"
+    private let lower: [String]
+    private let layer: UpperLayer
+    private var directory = ""
+    private var scratch: OwnedDirectory?
+
+    /// A union of `lower`, topmost first, under an upper layer.
+    public init(lower: [String], upper: UpperLayer) {
+        self.lower = lower
+        self.layer = upper
+    }
+
+    /// Makes the directories that overlayfs asks for.
+    public func prepare() throws(KernelError) {
+        for path in lower { try checkRootfs(path) }
+        switch layer {
+        case .throwAway(let parent):
+            let made = try OwnedDirectory(
+                in: parent, why: "a place for what the sandbox writes, gone when it is")
+            directory = made.path
+            scratch = consume made
+        case .kept(let path):
+            try makeDirectories(path, why: "a place for what the sandbox writes")
+            directory = try resolvedPath(path)
+            let lock = try OwnedDirectory(claiming: directory)
+            scratch = consume lock
+        case .made(let path, _):
+            directory = path
+        }
+        for name in ["upper", "work", "merged"] {
+            try makeDirectories("\(directory)/\(name)", why: "overlayfs asks for it")
+        }
+    }
+
+    // book: begin overlay-enter
+    /// Mounts the union and goes there: the next mechanism makes it the root.
+    public func enter() throws(KernelError) {
+        let merged = directory + "/merged"
+        try mount(
+            "overlay", on: merged, type: "overlay", options: options,
+            why: "one tree out of the layers: reads fall through, writes stay on top")
+        try changeDirectory(merged, why: "the root that is to be")
+    }
+    // book: end overlay-enter
+
+    /// Removes what nobody keeps. The mount itself went with the mount namespace.
+    public func release() throws(KernelError) {
+        try scratch.take()?.release()
+    }
+
+    private var options: String {
+        var parts = [
+            "lowerdir=" + join(lower.map(escape), with: ":"),
+            "upperdir=" + escape(directory + "/upper"), "workdir=" + escape(directory + "/work"),
+        ]
+        // What nobody keeps need never reach the disk.
+        if isThrowAway { parts.append("volatile") }
+        return join(parts, with: ",")
+    }
+
+    private var isThrowAway: Bool {
+        switch layer {
+        case .throwAway, .made(_, isThrowAway: true): true
+        case .kept, .made(_, isThrowAway: false): false
+        }
+    }
+
+    /// Colons separate layers and commas separate options, unless a backslash comes first.
+    private func escape(_ path: String) -> String {
+        var escaped = ""
+        for scalar in path.unicodeScalars {
+            if scalar == ":" || scalar == "," || scalar == "\\" { escaped += "\\" }
+            escaped.unicodeScalars.append(scalar)
+        }
+        return escaped
+    }
+}

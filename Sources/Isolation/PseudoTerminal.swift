@@ -1,0 +1,34 @@
+import CLinux
+import Glibc
+import Kernel
+
+/// A terminal for the sandbox (`-t`): a pair of ends, the slave inside, the master with the owner.
+///
+/// It comes from the sandbox's own devpts, so its name (`/dev/pts/0`) is valid inside and
+/// no other sandbox can open it. See `pty(7)` and `devpts` in the kernel's documentation.
+enum PseudoTerminal {
+    // book: begin pty
+    /// Opens a terminal, sends its master end to the owner, and makes the slave end
+    /// standard input, output and error. The process has to be a session leader.
+    static func open(handingMasterTo channel: borrowing SandboxEnd) throws(KernelError) {
+        let master = try Descriptor.open("/dev/ptmx", O_RDWR | O_NOCTTY)
+        guard unlock_pseudoterminal(master.number) == 0 else {
+            throw KernelError("ioctl TIOCSPTLCK", "/dev/ptmx", .current)
+        }
+        let path = "/dev/pts/\(pseudoterminal_number(master.number))"
+        let slave = try Descriptor.open(path, O_RDWR | O_NOCTTY)
+        try channel.send(terminal: master)
+        try showAsConsole(path)
+        guard set_controlling_terminal(slave.number) == 0 else {
+            throw KernelError("ioctl TIOCSCTTY", path, .current)
+        }
+        for standard: CInt in 0...2 { dup2(slave.number, standard) }
+    }
+    // book: end pty
+
+    private static func showAsConsole(_ path: String) throws(KernelError) {
+        guard fileType("/dev/console") != nil else { return }
+        try mount(
+            path, on: "/dev/console", .bind, why: "programs look for the terminal under this name")
+    }
+}

@@ -1,0 +1,107 @@
+import CLinux
+import Glibc
+import Kernel
+
+/// A process behind a list of mechanisms.
+///
+/// This is the whole engine: everything else is a mechanism or feeds one.
+public struct Sandbox {
+    private var mechanisms: [any Mechanism]
+    private let process: SandboxedProcess
+    /// How many mechanisms have to be released.
+    private var begun = 0
+
+    /// A sandbox that runs `process` behind `mechanisms`, entered in their order.
+    public init(_ mechanisms: [any Mechanism], running process: SandboxedProcess) {
+        self.mechanisms = mechanisms
+        self.process = process
+    }
+
+    // book: begin sandbox-run
+    /// Builds the sandbox, runs the command, takes the sandbox down again.
+    ///
+    /// - Returns: how the command ended.
+    /// - Throws: what kept it from starting. Nothing is left behind then either.
+    public mutating func run() throws(KernelError) -> ExitStatus {
+        var failure: KernelError?
+        var status = ExitStatus.exited(ExitCode.ours)
+        do { status = try start() } catch { failure = error }
+        for index in mechanisms.indices.prefix(begun).reversed() {
+            Narrator.chapter(mechanisms[index].name, "release")
+            // What went wrong first is what the user has to know.
+            do { try mechanisms[index].release() } catch { failure = failure ?? error }
+        }
+        if let failure { throw failure }
+        return status
+    }
+    // book: end sandbox-run
+
+    // book: begin sandbox-start
+    private mutating func start() throws(KernelError) -> ExitStatus {
+        for index in mechanisms.indices {
+            begun = index + 1
+            Narrator.chapter(mechanisms[index].name, "prepare")
+            try mechanisms[index].prepare()
+        }
+        let handshake = try Handshake()
+        // Blocked before there is a child, so that no signal falls between the two.
+        let signals = try SignalQueue(of: Supervisor.signals)
+        Narrator.chapter("sandbox", "start")
+        let namespaces = mechanisms.reduce(into: Namespaces()) { $0.formUnion($1.namespaces) }
+        guard let child = try clone(into: namespaces, why: "a process that starts out set apart")
+        else { becomeSandbox(handshake.takeSandboxEnd()) }
+        var supervisor = Supervisor(of: child, running: process, signals: signals)
+        do {
+            let terminal = try introduce(child, over: handshake)
+            return try supervisor.wait(relaying: terminal)
+        } catch {
+            try supervisor.killAndReap()
+            throw error
+        }
+    }
+    // book: end sandbox-start
+
+    /// Does what has to be done to the child from outside and lets it go.
+    ///
+    /// - Returns: the master end of its terminal, where it has one.
+    private mutating func introduce(
+        _ child: ProcessID, over handshake: consuming Handshake
+    ) throws(KernelError) -> Descriptor? {
+        for index in mechanisms.indices {
+            Narrator.chapter(mechanisms[index].name, "adopt")
+            try mechanisms[index].adopt(child)
+        }
+        let host = handshake.takeHostEnd()
+        try host.letGo()
+        let terminal = try host.awaitExecution()
+        Narrator.sandboxIsSilent()
+        return terminal
+    }
+
+    /// What the child does between `clone3(2)` and `execve(2)`.
+    private func becomeSandbox(_ channel: borrowing SandboxEnd) -> Never {
+        do {
+            try channel.awaitPermission()
+            Narrator.becomeSandbox()
+            try enter(watching: channel)
+        } catch {
+            channel.fail(with: error)
+        }
+        process.start(reportingTo: channel)
+    }
+
+    // book: begin sandbox-enter
+    private func enter(watching channel: borrowing SandboxEnd) throws(KernelError) {
+        try dieWithParent(why: "whoever kills the owner of the sandbox kills the sandbox")
+        // It may have been killed before we asked for that.
+        channel.endIfOwnerIsGone()
+        // The modes that the mechanisms ask for are meant as they are written.
+        umask(0)
+        for mechanism in mechanisms {
+            Narrator.chapter(mechanism.name, "enter")
+            try mechanism.enter()
+        }
+        Narrator.chapter("command", "execute")
+    }
+    // book: end sandbox-enter
+}

@@ -1,0 +1,71 @@
+import CLinux
+import Glibc
+import Kernel
+
+/// The command of a sandbox and how it is connected to the world.
+public struct SandboxedProcess: Sendable {
+    /// The command and its arguments.
+    public var arguments: [String]
+    /// Its environment, as `NAME=VALUE`.
+    public var environment: [String]
+    /// Whether it reads the owner's standard input; if not, it reads nothing.
+    public var readsInput = true
+    /// Whether it gets a terminal of its own (`-t`).
+    public var hasTerminal = false
+    /// Whether it is cut off from the owner's terminal, as a container is.
+    public var hasOwnSession = false
+    /// Whether a small init of ours is process 1 and the command is its child (`--init`).
+    public var hasInit = false
+
+    /// The command, with the owner's environment unless another is given.
+    public init(_ arguments: [String], environment: [String]? = nil) {
+        self.arguments = arguments
+        self.environment = environment ?? Self.inheritedEnvironment
+    }
+
+    private static var inheritedEnvironment: [String] {
+        var strings: [String] = []
+        var next = environ
+        while let string = next.pointee {
+            strings.append(String(cString: string))
+            next += 1
+        }
+        return strings
+    }
+}
+
+extension SandboxedProcess {
+    /// Becomes the command. Called in the sandbox, after the last mechanism.
+    func start(reportingTo channel: borrowing SandboxEnd) -> Never {
+        do {
+            if hasInit { try becomeInit() }
+            try connect(to: channel)
+            umask(0o022)
+            resetSignalHandlers()
+            try setBlockedSignals(.none)
+            try execute(arguments, environment: environment, why: "from here on it is the command")
+        } catch {
+            channel.fail(with: error)
+        }
+    }
+
+    /// Stays behind as process 1; only its child, which is to be the command, returns.
+    private func becomeInit() throws(KernelError) {
+        if let command = try clone(into: [], why: "the command is the child of our init") {
+            InitProcess(caringFor: command).run()
+        }
+        try dieWithParent(why: "if init is killed, so is the command")
+    }
+
+    private func connect(to channel: borrowing SandboxEnd) throws(KernelError) {
+        if hasTerminal || hasOwnSession {
+            try startSession(why: "no controlling terminal shared with the host")
+        }
+        if hasTerminal {
+            try PseudoTerminal.open(handingMasterTo: channel)
+        } else if !readsInput {
+            let null = try Descriptor.open("/dev/null", O_RDONLY)
+            dup2(null.number, 0)
+        }
+    }
+}

@@ -1,0 +1,115 @@
+/// A place in a JSON value that knows its own path, so that an error can name it.
+///
+/// `null` counts as absent, as it does for every program that writes these files.
+public struct JSONReader: Sendable {
+    private let value: JSON?
+    private let path: String
+
+    /// The top of `value`; errors call it `name`.
+    public init(_ value: JSON, _ name: String = "") {
+        self.value = value
+        path = name
+    }
+
+    private init(at path: String, _ value: JSON?) {
+        self.value = value == .null ? nil : value
+        self.path = path
+    }
+
+    /// The member called `name`, which may be absent.
+    public subscript(name: String) -> JSONReader {
+        JSONReader(at: path.isEmpty ? name : "\(path).\(name)", value?[name])
+    }
+
+    /// This place, or nil where there is nothing.
+    public var present: JSONReader? { value == nil ? nil : self }
+
+    /// An error about this place.
+    public func error(_ problem: String) -> SpecificationError {
+        SpecificationError(path.isEmpty ? "the top" : path, problem)
+    }
+
+    private func mismatch(_ wanted: String) -> SpecificationError {
+        guard let value else { return error("missing; \(wanted) should be there") }
+        return error("\(wanted) should be there, not \(value.kind)")
+    }
+
+    /// This place, where it holds an object.
+    public func object() throws(SpecificationError) -> JSONReader {
+        guard case .object? = value else { throw mismatch("an object") }
+        return self
+    }
+
+    /// The text here.
+    public func string() throws(SpecificationError) -> String {
+        guard case .string(let text)? = value else { throw mismatch("a string") }
+        return text
+    }
+
+    /// The whole number here.
+    public func integer() throws(SpecificationError) -> Int {
+        guard case .integer(let number)? = value else { throw mismatch("a whole number") }
+        return number
+    }
+
+    /// The truth value here.
+    public func bool() throws(SpecificationError) -> Bool {
+        guard case .bool(let flag)? = value else { throw mismatch("true or false") }
+        return flag
+    }
+
+    /// The digest here.
+    public func digest() throws(SpecificationError) -> Digest {
+        do { return try Digest(try string()) } catch { throw self.error(error.problem) }
+    }
+
+    /// The array's elements, each knowing its index.
+    public func array() throws(SpecificationError) -> [JSONReader] {
+        guard case .array(let elements)? = value else { throw mismatch("an array") }
+        return elements.enumerated().map { index, element in
+            JSONReader(at: "\(path)[\(index)]", element)
+        }
+    }
+
+    /// The array's elements, all of them text.
+    public func strings() throws(SpecificationError) -> [String] {
+        var strings: [String] = []
+        for element in try array() { strings.append(try element.string()) }
+        return strings
+    }
+
+    /// The object's members, all of them text; empty where it is absent.
+    public func stringMap() throws(SpecificationError) -> StringMap {
+        var map = StringMap()
+        for name in try names() { map[name] = try self[name].string() }
+        return map
+    }
+
+    /// The names of the object's members, in order; empty where it is absent.
+    public func names() throws(SpecificationError) -> [String] {
+        switch value {
+        case nil: return []
+        case .object(let members)?: return members.map(\.name)
+        default: throw mismatch("an object")
+        }
+    }
+
+    /// The text here, or nil where there is nothing.
+    public func optionalString() throws(SpecificationError) -> String? { try present?.string() }
+
+    /// The strings here, or nil where there is nothing.
+    public func optionalStrings() throws(SpecificationError) -> [String]? { try present?.strings() }
+}
+
+extension JSON {
+    fileprivate var kind: String {
+        switch self {
+        case .null: "null"
+        case .bool: "true or false"
+        case .integer, .real: "a number"
+        case .string: "a string"
+        case .array: "an array"
+        case .object: "an object"
+        }
+    }
+}

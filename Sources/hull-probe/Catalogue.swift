@@ -1,0 +1,22 @@
+extension Attack {
+    /// Every attack and observation, in the order of the stages that stop them.
+    ///
+    /// Whoever adds one writes it as a static constant in the file of its family and names it here.
+    static let all: [Attack] = [
+        // 1: another root directory.
+        .readHost, .writeHost,
+        // 2: processes of its own.
+        .listProcesses, .signal, .oldRoot, .outlive, .zombies,
+        // 3: mounts of its own.
+        .escapeChroot, .hostMount, .writeLower, .readKcore, .sysrq, .writeReadOnly,
+        .openDescriptors, .terminalInject,
+        // 5: names and shared memory of its own.
+        .setHostname, .sharedMemory,
+        // 6 and 7: devices and capabilities taken away.
+        .hostDevice, .unmask, .freshProc, .remountWritable, .kernelLog,
+        // 10: what the engine hands in.
+        .readEnvironment,
+        // Only looking.
+        .observe,
+    ]
+}

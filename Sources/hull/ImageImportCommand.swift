@@ -1,0 +1,68 @@
+import Glibc
+import Images
+import Kernel
+import OCISpec
+import Terminal
+
+/// `hull image import`: makes an image out of a root file system.
+enum ImageImportCommand {
+    static let command = Command(
+        "hull image import", "TAR|DIR|- NAME[:TAG]",
+        "Make an image out of a root file system: an archive, a directory, or standard input.",
+        options: [
+            Option(
+                "change", "c", .required("INSTRUCTION"),
+                "Set how it is run, as a Dockerfile would: 'CMD [\"/bin/sh\"]'. May be repeated.")
+        ],
+        notes: """
+            The instructions are CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME
+            and WORKDIR. With SOURCE_DATE_EPOCH set, the same directory gives the same image id.
+            """)
+
+    /// Imports, and prints the image's id. `arguments` begins with the command's own name.
+    static func run(_ arguments: [String], stateRoot: String) throws(KernelError) -> Int32 {
+        let parsed = try command.parse(arguments)
+        if parsed.has("help") {
+            Program.write(command.help)
+            return 0
+        }
+        guard parsed.operands.count == 2 else {
+            throw KernelError(
+                "arguments", parsed.operands.joined(separator: " "), .invalidArgument,
+                remedy: "Give what to import and a name; see `hull image import --help`.")
+        }
+        let reference = try ImageReference.parse(parsed.operands[1])
+        let bar = ProgressBar()
+        defer { bar.clear() }
+        let id = try ImageImporter(stateRoot: stateRoot).import(
+            from: try input(parsed.operands[0]), as: reference, changes: parsed.values("change"),
+            created: try date(), progress: bar.show)
+        bar.clear()
+        Program.write("\(id)\n")
+        return 0
+    }
+
+    private static func input(_ word: String) throws(KernelError) -> ImageImporter.Input {
+        if word != "-" {
+            return fileType(word) == .directory ? .directory(word) : .archive(word)
+        }
+        if isatty(0) == 1 {
+            throw KernelError(
+                "read", "standard input", .invalidArgument,
+                remedy: "It is a terminal; pipe an archive into it, as in `tar c . | …`.")
+        }
+        return .standardInput
+    }
+
+    /// Reproducible builds fix the date. See https://reproducible-builds.org/specs/source-date-epoch/
+    private static func date() throws(KernelError) -> Timestamp {
+        guard let text = getenv("SOURCE_DATE_EPOCH").map({ String(cString: $0) }) else {
+            return .now
+        }
+        guard let seconds = Int(text) else {
+            throw KernelError(
+                "SOURCE_DATE_EPOCH", text, .invalidArgument, remedy: "It is a number of seconds.")
+        }
+        return Timestamp(seconds: seconds)
+    }
+}

@@ -1,0 +1,134 @@
+import Engine
+import Glibc
+import Images
+import Isolation
+import Kernel
+import OCISpec
+import Terminal
+
+/// `hull run`: a container from an image or from a directory.
+enum RunCommand {
+    static let command = Command(
+        "hull run", "IMAGE [COMMAND [ARG...]]", "Run a command in a new container.",
+        options: [
+            Option("rm", nil, .none, "Remove the container when its command has ended."),
+            Option("interactive", "i", .none, "Let the command read this standard input."),
+            Option("env", "e", .required("NAME[=VALUE]"), "Set a variable; repeatable."),
+            Option("entrypoint", nil, .required("PROGRAM"), "Run this instead of the image's."),
+            Option("hostname", nil, .required("NAME"), "The container's host name."),
+            Option("network", nil, .required("MODE"), "none or host; host if not given."),
+            Option("rootfs", nil, .required("DIR"), "Use a directory in place of IMAGE."),
+            .initProcess,
+        ] + ContainerFilesystem.options + [.explain],
+        notes: """
+            With --rootfs, COMMAND follows the options. The exit code is the command's; 125 if
+            hull failed, 126 if COMMAND cannot be executed, 127 if it is not there, 128 + n if
+            signal n ended it.
+            """)
+
+    static func run(_ arguments: [String], _ state: StateDirectories) throws(KernelError) -> Int32 {
+        let inputIsOpen = Program.secureStandardDescriptors()
+        let options = try command.parse(arguments)
+        if options.has("help") { return command.showHelp() }
+        try options.startNarrator()
+        let request = try request(options, state)
+        try request.process.checkInput(isOpen: inputIsOpen)
+        return try request.run(in: state)
+    }
+
+    private static func request(
+        _ options: Arguments, _ state: StateDirectories
+    ) throws(KernelError) -> ContainerRequest {
+        let source = try ContainerSource(options, state)
+        var request = ContainerRequest(try process(options, from: source))
+        request.image = source.name
+        request.layers = source.layers
+        request.filesystem = try ContainerFilesystem(options)
+        if !options.has("workdir"), let directory = source.configuration?.workingDirectory {
+            request.filesystem.workingDirectory = directory
+        }
+        request.hostName = options.value("hostname")
+        request.hasEmptyNetwork = try hasEmptyNetwork(options)
+        request.isThrowAway = options.has("rm")
+        return request
+    }
+
+    private static func process(
+        _ options: Arguments, from source: ContainerSource
+    ) throws(KernelError) -> SandboxedProcess {
+        let environment = try ContainerEnvironment(
+            hasTerminal: options.has("tty"), image: source.configuration?.environment ?? [],
+            requests: options.values("env"))
+        var process = SandboxedProcess(
+            try source.command(entrypoint: options.value("entrypoint")),
+            environment: environment.strings)
+        process.hasOwnSession = true
+        process.readsInput = options.has("interactive")
+        process.hasTerminal = options.has("tty")
+        process.hasInit = options.has("init")
+        return process
+    }
+
+    private static func hasEmptyNetwork(_ options: Arguments) throws(KernelError) -> Bool {
+        switch options.value("network") {
+        case "none": return true
+        case "host", nil: return false
+        case let mode?:
+            throw KernelError(
+                "network", mode, .invalidArgument, remedy: "So far there are none and host.")
+        }
+    }
+}
+
+/// Where a container's files and defaults come from: an image or a directory.
+private struct ContainerSource {
+    let name: String
+    let layers: [String]
+    let configuration: ImageProcess?
+    /// What follows the image's name or, with `--rootfs`, the options.
+    private let operands: [String]
+
+    init(_ options: Arguments, _ state: StateDirectories) throws(KernelError) {
+        if let directory = options.value("rootfs") {
+            try checkRootfs(directory)
+            name = try resolvedPath(directory)
+            layers = [name]
+            configuration = nil
+            operands = options.operands
+        } else {
+            guard let image = options.operands.first else {
+                throw RunCommand.command.missing(operandsOf: options)
+            }
+            (layers, configuration) = try Self.find(image, state)
+            name = image
+            operands = Array(options.operands.dropFirst())
+        }
+    }
+
+    private static func find(
+        _ image: String, _ state: StateDirectories
+    ) throws(KernelError) -> ([String], ImageProcess) {
+        let store = ContentStore(stateRoot: state.root)
+        let found = try store.resolve(image)
+        if let user = found.configuration.process.user, !["", "0", "root"].contains(user) {
+            throw KernelError(
+                "run image", image, Errno(rawValue: ENOTSUP),
+                remedy: "It wants to run as user \(user), which hull cannot do yet.")
+        }
+        let layers = try Snapshots(stateRoot: state.root).lowerDirectories(for: found, in: store)
+        return (layers, found.configuration.process)
+    }
+
+    /// image-spec, `config.md`: the entrypoint comes first; arguments replace the image's.
+    func command(entrypoint: String?) throws(KernelError) -> [String] {
+        let first = entrypoint.map { [$0] } ?? configuration?.entrypoint ?? []
+        let defaults = entrypoint == nil ? configuration?.command ?? [] : []
+        let command = first + (operands.isEmpty ? defaults : operands)
+        if command.isEmpty {
+            throw KernelError(
+                "run", name, .invalidArgument,
+                remedy: "It names no command of its own: give one after it.")
+        }
+        return command
+    }
+}

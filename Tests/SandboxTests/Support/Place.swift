@@ -1,0 +1,118 @@
+import Foundation
+import Testing
+
+/// A directory of a test's own, under a random name: state, root file systems, files.
+///
+/// Every name and every value in it differs from run to run, so that nothing can be
+/// right by being hard-coded.
+final class Place: Sendable {
+    /// What the names of all places begin with, and nothing else on a machine does.
+    static let prefix = "/tmp/hull-tests-"
+
+    /// The place of the test that runs now.
+    @TaskLocal static var current: Place?
+
+    let directory: String
+    /// HULL_ROOT for every program that the test starts.
+    var state: String { directory + "/state" }
+
+    init() throws {
+        directory = Place.prefix + Place.randomWord()
+        try FileManager.default.createDirectory(
+            atPath: directory, withIntermediateDirectories: true)
+        // An unprivileged user has to get at the programs' files.
+        chmod(directory, 0o755)
+    }
+
+    /// Takes the place away. Mounts in it are a leak, and left for the leak check to name.
+    func remove() { try? FileManager.default.removeItem(atPath: directory) }
+
+    /// Twelve random letters and digits.
+    static func randomWord() -> String {
+        let letters = Array("abcdefghijklmnopqrstuvwxyz")
+        let characters = letters + Array("0123456789")
+        let first = letters.randomElement() ?? "x"
+        return String(first) + String((0..<11).map { _ in characters.randomElement() ?? "y" })
+    }
+
+    /// Makes a directory in the place.
+    func makeDirectory(_ name: String) throws -> String {
+        let path = directory + "/" + name
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        return path
+    }
+
+    /// Writes a file, made with its directories.
+    @discardableResult
+    func write(_ text: String, to name: String, mode: mode_t = 0o644) throws -> String {
+        let path = name.hasPrefix("/") ? name : directory + "/" + name
+        let parent = (path as NSString).deletingLastPathComponent
+        try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
+        guard FileManager.default.createFile(atPath: path, contents: Data(text.utf8)) else {
+            throw ProgramFailure(description: "cannot write \(path)")
+        }
+        chmod(path, mode)
+        return path
+    }
+
+    /// A root file system from Debian's busybox-static, with the probe in it.
+    func rootfs(_ name: String = "rootfs-" + Place.randomWord()) throws -> String {
+        let path = try makeDirectory(name)
+        for directory in ["bin", "dev", "etc", "proc", "root", "sys", "tmp", "var"] {
+            _ = try makeDirectory(name + "/" + directory)
+        }
+        chmod(path + "/tmp", 0o1777)
+        try copy(Place.busybox(), to: path + "/bin/busybox")
+        if access(Products.probe, X_OK) == 0 {
+            try copy(Products.probe, to: path + "/bin/hull-probe")
+        }
+        for applet in try Place.applets() { symlink("busybox", path + "/bin/" + applet) }
+        try write("root:x:0:0:root:/root:/bin/sh\n", to: path + "/etc/passwd")
+        try write("root:x:0:\n", to: path + "/etc/group")
+        return path
+    }
+
+    private func copy(_ source: String, to target: String) throws {
+        try FileManager.default.copyItem(atPath: source, toPath: target)
+        chmod(target, 0o755)
+    }
+
+    private static func busybox() throws -> String {
+        for path in ["/usr/bin/busybox", "/bin/busybox"] where access(path, X_OK) == 0 {
+            return path
+        }
+        throw ProgramFailure(
+            description: "busybox is missing. Install Debian's busybox-static: labs/test does.")
+    }
+
+    private static func applets() throws -> [String] {
+        if known.isEmpty { known = try run([busybox(), "--list"]).lines.filter { $0 != "busybox" } }
+        return known
+    }
+    nonisolated(unsafe) private static var known: [String] = []
+}
+
+/// The place of the running test.
+func place() throws -> Place { try #require(Place.current) }
+
+/// Every file below a directory with its kind, mode and content: what "unchanged" means.
+func fingerprint(of directory: String) throws -> [String: String] {
+    var files: [String: String] = [:]
+    let names = try FileManager.default.subpathsOfDirectory(atPath: directory)
+    for name in names {
+        let path = directory + "/" + name
+        var status = stat()
+        lstat(path, &status)
+        var text = "mode \(String(status.st_mode, radix: 8)) owner \(status.st_uid)"
+        switch status.st_mode & S_IFMT {
+        case S_IFREG:
+            text += " time \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
+            text += " \(try Data(contentsOf: URL(fileURLWithPath: path)).hashValue)"
+        case S_IFLNK:
+            text += " → \(try FileManager.default.destinationOfSymbolicLink(atPath: path))"
+        default: break
+        }
+        files[name] = text
+    }
+    return files
+}
