@@ -22,7 +22,6 @@ public struct ContainerRequest: Sendable {
     /// A container for `process`.
     public init(_ process: SandboxedProcess) { self.process = process }
 
-    // book: begin container-run
     /// Makes the container, runs its command, and keeps or removes what it wrote.
     ///
     /// - Returns: the exit code of the command.
@@ -48,6 +47,7 @@ public struct ContainerRequest: Sendable {
         }
     }
 
+    // book: begin container-run
     private func mechanisms(
         _ id: String, _ directory: String
     ) throws(KernelError) -> [any Mechanism] {

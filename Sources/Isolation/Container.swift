@@ -38,6 +38,7 @@ public struct ContainerFilesystem: Sendable {
             ReadOnlyPaths(),
             // Volumes were the last to need the host.
             DetachHostRoot(),
+            ClosedDescriptors(),
         ]
         if workingDirectory != "/" { list.append(try WorkingDirectory(workingDirectory)) }
         // Last: everything above may make directories to mount on.

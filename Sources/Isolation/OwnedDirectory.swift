@@ -21,7 +21,8 @@ public struct OwnedDirectory: ~Copyable {
         while true {
             let path = "\(parent)/\(name ?? randomName())"
             try makeDirectory(path, mode: 0o711, why: why)
-            guard let lock = try OwnedDirectory.lock(path) else { continue }
+            // A sweeper may come between the two, and take the directory for an abandoned one.
+            guard let lock = try OwnedDirectory.lockIfPresent(path) else { continue }
             self.path = path
             self.lock = lock
             isThrowAway = true
@@ -59,13 +60,20 @@ public struct OwnedDirectory: ~Copyable {
         do throws(KernelError) {
             for name in try namesInDirectory(parent) {
                 let path = "\(parent)/\(name)"
-                guard let abandoned = try lock(path) else { continue }
+                guard let abandoned = try lockIfPresent(path) else { continue }
                 try removeTree(path)
                 _ = consume abandoned
             }
         } catch {}
     }
     // book: end sweep
+
+    private static func lockIfPresent(_ path: String) throws(KernelError) -> Descriptor? {
+        do { return try lock(path) } catch {
+            if error.errno == .noSuchFile { return nil }
+            throw error
+        }
+    }
 
     /// - Returns: nil where somebody else has the lock, or has swept the directory away before
     ///   we got it.

@@ -120,3 +120,14 @@ func retryingInterrupts<Result: SignedInteger>(_ call: () -> Result) -> Result {
         return result
     }
 }
+
+/// Has every descriptor from `first` on closed when this process executes a program.
+/// See `close_range(2)`, `CLOSE_RANGE_CLOEXEC`.
+public func closeDescriptorsOnExecution(from first: UInt32, why: StaticString) throws(KernelError) {
+    try systemCall(
+        "close_range",
+        [.number(Int(first)), .symbol("~0U"), .symbol("CLOSE_RANGE_CLOEXEC")],
+        on: "all descriptors from \(first) on", why: why,
+        shell: "exec 9<&-"
+    ) { close_range(first, UInt32.max, CInt(linux_CLOSE_RANGE_CLOEXEC)) }
+}

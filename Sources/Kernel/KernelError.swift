@@ -47,10 +47,20 @@ public struct KernelError: Error, Equatable, Sendable {
 extension KernelError: CustomStringConvertible {
     /// The one line that the user sees.
     public var description: String {
-        let subject = object.isEmpty ? operation : "\(operation) \(object)"
+        let subject = object.isEmpty ? operation : "\(operation) \(onOneLine(object))"
         let reason = "\(subject): \(errno.meaning) (\(errno.name))"
         return remedy.isEmpty ? reason : "\(reason). \(remedy)"
     }
+}
+
+/// Names may hold anything; a line break or a terminal's escape sequence is shown as `?`.
+private func onOneLine(_ text: String) -> String {
+    var line = ""
+    for scalar in text.unicodeScalars {
+        let isControl = scalar.value < 32 || (127..<160).contains(scalar.value)
+        line.unicodeScalars.append(isControl ? "?" : scalar)
+    }
+    return line
 }
 
 /// The exit codes of `docker run`, which every program here follows.
@@ -74,6 +84,7 @@ extension Errno {
         case .noSpace: "Free some space there (see `df -h`), or set HULL_ROOT to a roomier place."
         case .readOnly: "Set HULL_ROOT to a directory that can be written."
         case .notImplemented: "This kernel is too old; `hull doctor` tells what it lacks."
+        case .noSuchFile: "Is the path right, and is what it is in there?"
         default: ""
         }
     }

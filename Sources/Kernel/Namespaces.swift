@@ -68,7 +68,8 @@ public func clone(into namespaces: Namespaces, why: StaticString) throws(KernelE
             .symbol("{flags=\(namespaces.symbols), exit_signal=SIGCHLD}"),
             .number(MemoryLayout<clone_args>.size),
         ],
-        on: "a process in new namespaces", why: why, shell: namespaces.shellCommand
+        on: "a process in new namespaces", why: why,
+        shell: Narrator.isInSandbox ? nil : namespaces.shellCommand
     ) {
         set_errno(number)
         return child

@@ -60,6 +60,10 @@ public enum Narrator {
     nonisolated(unsafe) private static var heading = ""
     nonisolated(unsafe) private static var announced = ""
     nonisolated(unsafe) private static var shellPrefix = ""
+    nonisolated(unsafe) private static var shellIsInit = false
+
+    /// Whether it is the sandbox that speaks.
+    static var isInSandbox: Bool { side == .sandbox }
 
     /// Whether anyone listens.
     @inline(__always) public static var isOn: Bool { output >= 0 }
@@ -86,10 +90,10 @@ public enum Narrator {
     public static func becomeSandbox() { side = .sandbox }
 
     /// Said by the host once the sandbox has spoken for the last time.
-    public static func sandboxIsSilent() {
-        if format == .shell { write("SANDBOX\n") }
-        announced = ""
-    }
+    public static func sandboxIsSilent() { announced = "" }
+
+    /// Said by the command of a sandbox with an init: in shell form the shell is that init.
+    public static func commandHasInit() { shellIsInit = true }
 
     /// From here on, commands told in shell form run in another root directory.
     ///
@@ -122,9 +126,9 @@ public enum Narrator {
     private static func writeShell(_ event: Event) {
         guard let shell = event.shell, event.errno == nil else { return }
         let command = shellPrefix.isEmpty ? shell : shellPrefix + " " + shell
-        // exec replaces the shell; it belongs before the prefix.
-        let isLast = "\(event.call)" == "execve"
-        write("# \(event.why)\n\(isLast ? "exec " : "")\(command)\n")
+        guard "\(event.call)" == "execve" else { return write("# \(event.why)\n\(command)\n") }
+        // The end of the sandbox's own script as well: after this it says nothing more.
+        write("# \(event.why)\n\(shellIsInit ? "" : "exec ")\(command)\nSANDBOX\n")
     }
 
     private static func writeJSON(_ event: Event) {

@@ -77,7 +77,8 @@ extension KernelSuite {
         func protectsLower() throws {
             let rootfs = try place().rootfs()
             let marker = Place.randomWord()
-            #expect(try attack(in: .stage02, rootfs, "write-lower", "/etc/passwd", marker).gotThrough)
+            #expect(
+                try attack(in: .stage02, rootfs, "write-lower", "/etc/passwd", marker).gotThrough)
             #expect(try Observed.read(rootfs + "/etc/passwd").contains(marker))
             let before = try fingerprint(of: rootfs)
             let second = Place.randomWord()

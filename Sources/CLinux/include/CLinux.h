@@ -148,6 +148,7 @@ enum {
   linux_SFD_CLOEXEC = 02000000,
   linux_SFD_NONBLOCK = 04000,
   linux_SI_KERNEL = 0x80,
+  linux_CLOSE_RANGE_CLOEXEC = 4,
 };
 
 #endif

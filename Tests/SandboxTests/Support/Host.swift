@@ -37,6 +37,7 @@ func expectOneLine(
     let remedy = text.range(of: #"\(E[A-Z0-9]+\)\. .+\.$"#, options: .regularExpression)
     let lastLine = text.trimmingCharacters(in: .newlines)
     #expect(
-        remedy != nil || lastLine.range(of: #"\(E[A-Z0-9]+\)\. \S"#, options: .regularExpression) != nil,
+        remedy != nil
+            || lastLine.range(of: #"\(E[A-Z0-9]+\)\. \S"#, options: .regularExpression) != nil,
         "has no remedy: \(outcome)", sourceLocation: location)
 }

@@ -14,7 +14,8 @@ struct Observed {
     func status(_ field: String) throws -> [String] {
         let lines = try Observed.read("/proc/\(process)/status").split(separator: "\n")
         let line = lines.first { $0.hasPrefix(field + ":") } ?? ""
-        return line.dropFirst(field.count + 1).split(whereSeparator: \.isWhitespace).map(String.init)
+        return line.dropFirst(field.count + 1).split(whereSeparator: \.isWhitespace).map(
+            String.init)
     }
 
     /// What is mounted in the process's mount namespace.

@@ -86,7 +86,9 @@ final class Place: Sendable {
     }
 
     private static func applets() throws -> [String] {
-        if known.isEmpty { known = try run([busybox(), "--list"]).lines.filter { $0 != "busybox" } }
+        if known.isEmpty {
+            known = try run([busybox(), "--list"]).lines.filter { $0 != "busybox" }
+        }
         return known
     }
     nonisolated(unsafe) private static var known: [String] = []
