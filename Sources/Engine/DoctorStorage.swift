@@ -30,23 +30,25 @@ extension Doctor {
         _ check: String, _ path: String, shown: String? = nil, _ isRoot: Bool
     ) -> Finding {
         let shown = shown ?? path
-        var wroteThere = false
-        let refusal = withTrialDirectory(in: path) { directory in
-            wroteThere = true
-            return trial { () throws(KernelError) in try mountOverlay(in: directory, isRoot) }
+        var refusal: Errno?
+        do {
+            try withTrialDirectory(in: path) { directory in
+                refusal = trial { () throws(KernelError) in
+                    try mountOverlay(in: directory, isRoot)
+                }
+            }
+        } catch {
+            return .missing(
+                check, "\(shown) cannot be written: \(error.errno.meaning) (\(error.errno.name))",
+                costs: "stage 3 and `hull run`",
+                remedy: "set HULL_ROOT to a directory that you can write", isNeeded: true)
         }
         guard let refusal else { return .ok(check, "\(shown) holds an overlay") }
-        let reason = "\(refusal.meaning) (\(refusal.name))"
-        if wroteThere {
-            return .missing(
-                check, "\(shown) takes no overlay: \(reason)", costs: "stage 3 and `hull run`",
-                remedy: isRoot
-                    ? "set HULL_ROOT to a directory on ext4, xfs, btrfs or tmpfs" : "sudo hull …",
-                isNeeded: true)
-        }
         return .missing(
-            check, "\(shown) cannot be written: \(reason)", costs: "stage 3 and `hull run`",
-            remedy: "set HULL_ROOT to a directory that you can write", isNeeded: true)
+            check, "\(shown) takes no overlay: \(refusal.meaning) (\(refusal.name))",
+            costs: "stage 3 and `hull run`",
+            remedy: remedy(for: refusal, isRoot),
+            isNeeded: true)
     }
 
     private static func space(_ path: String) -> Finding {
@@ -67,6 +69,12 @@ extension Doctor {
             "disk space", "\(detail) for \(path)", costs: "images of ordinary size do not fit",
             remedy: "make room, or set HULL_ROOT to a roomier place")
     }
+}
+
+private func remedy(for refusal: Errno, _ isRoot: Bool) -> String {
+    if !isRoot { return "sudo hull …" }
+    if refusal == .notPermitted { return "see capabilities" }
+    return "set HULL_ROOT to a directory on ext4, xfs, btrfs or tmpfs"
 }
 
 private func mountOverlay(in directory: String, _ isRoot: Bool) throws(KernelError) {

@@ -44,18 +44,13 @@ private func fill(_ name: String, _ text: String) throws(KernelError) {
 }
 
 /// A directory for a check, made and taken away again together with the parents it needed.
-/// - Returns: why it could not be made, or what `body` returned.
-func withTrialDirectory(in parent: String, _ body: (String) -> Errno?) -> Errno? {
-    let firstMissing = missingParents(of: parent)
-    defer { for path in firstMissing { rmdir(path) } }
-    do {
-        let directory = try OwnedDirectory(in: parent, why: "a place to try an overlay in")
-        let result = body(directory.path)
-        try directory.release()
-        return result
-    } catch {
-        return error.errno
-    }
+/// - Throws: where it cannot be made or removed.
+func withTrialDirectory(in parent: String, _ body: (String) -> Void) throws(KernelError) {
+    let made = missingParents(of: parent)
+    defer { for path in made { rmdir(path) } }
+    let directory = try OwnedDirectory(in: parent, why: "a place to try an overlay in")
+    body(directory.path)
+    try directory.release()
 }
 
 /// The directories on the way to `path`, and itself, that do not exist; the deepest first.

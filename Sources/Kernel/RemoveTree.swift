@@ -45,10 +45,14 @@ private func removeEntries(
     let before = moved
     for name in try directoryEntries(top) where try !unlinkFile(name, at: top.number) {
         // Most are empty; those need not even be opened.
-        if name.withCName({ unlinkat(top.number, $0, AT_REMOVEDIR) }) == 0 { continue }
+        if removeEmpty(name, at: top.number) { continue }
         let directory = try openDirectory(name, at: top.number)
         for child in try directoryEntries(directory)
-        where try !unlinkFile(child, at: directory.number) {
+        where try !unlinkFile(child, at: directory.number)
+            && !removeEmpty(child, at: directory.number)
+        {
+            // Only its owner's own permissions let a directory change its parent; overlayfs leaves
+            // one without any, which is empty.
             moved += 1
             try move(child, from: directory, to: top, as: ".removed-\(moved)")
         }
@@ -57,6 +61,11 @@ private func removeEntries(
         }
     }
     return moved > before
+}
+
+/// - Returns: false where it is not an empty directory.
+private func removeEmpty(_ name: FileName, at directory: CInt) -> Bool {
+    name.withCName { unlinkat(directory, $0, AT_REMOVEDIR) } == 0
 }
 
 /// - Returns: false where it is a directory.
