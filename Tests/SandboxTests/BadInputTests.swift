@@ -103,7 +103,7 @@ extension KernelSuite {
         func reportsFullDisk(_ runner: Runner) throws {
             let rootfs = try place().rootfs()
             // Room for the directory itself and one more.
-            let got = try onStateDirectory("size=4k,nr_inodes=3", runner, rootfs)
+            let got = try onStateDirectory("size=4k,nr_inodes=3", ":", runner, rootfs)
             expectOneLine(got, code: 125, naming: try place().state, "ENOSPC")
         }
 
@@ -136,7 +136,7 @@ extension KernelSuite {
 
         /// Runs with a small file system as the state directory, in a mount namespace of its own.
         private func onStateDirectory(
-            _ options: String, _ preparation: String = ":", _ runner: Runner, _ rootfs: String
+            _ options: String, _ preparation: String, _ runner: Runner, _ rootfs: String
         ) throws -> Outcome {
             let script = """
                 mkdir -p $HULL_ROOT && mount -t tmpfs -o \(options) tmpfs $HULL_ROOT &&
