@@ -213,8 +213,9 @@ extension KernelSuite {
                     + runner.command(rootfs: rootfs, ["sleep", "1000"]))
             let sandboxed = try running.sandboxed(named: "sleep")
             for field in ["SigBlk", "SigCgt", "SigIgn"] {
-                let mask = try sandboxed.status(field).first ?? ""
-                #expect(mask == "0000000000000000", "\(field)")
+                let mask = UInt64(try sandboxed.status(field).first ?? "", radix: 16)
+                // The C library keeps 32 and 33 for itself and touches them nowhere.
+                #expect(mask.map { $0 & ~(3 << 31) } == 0, "\(field)")
             }
             let open = try FileManager.default.contentsOfDirectory(
                 atPath: "/proc/\(sandboxed.process)/fd")

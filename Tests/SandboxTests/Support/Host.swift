@@ -12,6 +12,18 @@ enum Host {
         }
     }
 
+    /// The processes whose root directory is `rootfs`, or an overlay over it.
+    static func processes(rootedIn rootfs: String) -> [pid_t] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { pid_t($0) }.filter { process in
+            let link = "/proc/\(process)/root"
+            let root = try? FileManager.default.destinationOfSymbolicLink(atPath: link)
+            if root == rootfs { return true }
+            let mounts = try? Observed(process: process).mounts()
+            return mounts?.first?.superOptions.contains("lowerdir=" + rootfs) == true
+        }
+    }
+
     /// What is mounted at a path or below it.
     static func mounts(below path: String) throws -> [Mount] {
         try Mount.list(of: "self").filter { $0.target == path || $0.target.hasPrefix(path + "/") }

@@ -36,6 +36,8 @@ struct Snapshot {
         for name in names(in: "/proc") {
             guard let process = pid_t(name), process != getpid() else { continue }
             let one = Observed(process: process)
+            // An orphan that has ended waits for the machine's init, which some containers lack.
+            if !one.isAlive, (try? one.status("PPid").first) == "1" { continue }
             let space = try? one.namespace("pid")
             guard (space != nil && space != home) || mentionsPlace(process) else { continue }
             facts.insert(Observed.describe(process))
