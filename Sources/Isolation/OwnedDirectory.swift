@@ -18,9 +18,13 @@ public struct OwnedDirectory: ~Copyable {
     ) throws(KernelError) {
         try makeDirectories(parent, mode: 0o711, why: "what belongs to running sandboxes")
         OwnedDirectory.sweep(parent)
+        // Shut, so that nobody takes a directory without a lock yet for an abandoned one.
+        let gate = try OwnedDirectory.gate(of: parent)
+        flock(gate.number, LOCK_SH)
+        let path = "\(parent)/\(name ?? randomName())"
+        try makeDirectory(path, mode: 0o711, why: why)
         while true {
-            let path = "\(parent)/\(name ?? randomName())"
-            try makeDirectory(path, mode: 0o711, why: why)
+            // Somebody who only looks whether it is owned may have the lock for a moment.
             guard let lock = try OwnedDirectory.lock(path) else { continue }
             self.path = path
             self.lock = lock
@@ -57,15 +61,33 @@ public struct OwnedDirectory: ~Copyable {
     /// What cannot be removed now stays for the next command: the one that runs has other work.
     public static func sweep(_ parent: String) {
         do throws(KernelError) {
+            let gate = try gate(of: parent)
             for name in try namesInDirectory(parent) {
-                let path = "\(parent)/\(name)"
-                guard let abandoned = try lock(path) else { continue }
-                try removeTree(path)
-                _ = consume abandoned
+                guard flock(gate.number, LOCK_EX | LOCK_NB) == 0 else { return }
+                try removeIfAbandoned("\(parent)/\(name)", gate: gate)
             }
         } catch {}
     }
     // book: end sweep
+
+    private static func removeIfAbandoned(
+        _ path: String, gate: borrowing Descriptor
+    ) throws(KernelError) {
+        defer { flock(gate.number, LOCK_UN) }
+        // Its owner may be just removing it.
+        if fileType(path) == nil { return }
+        guard let abandoned = try lock(path) else { return }
+        // From here on the lock is ours: let others make theirs meanwhile.
+        flock(gate.number, LOCK_UN)
+        try removeTree(path)
+        _ = consume abandoned
+    }
+
+    /// Locked by whoever makes a directory in `parent`, together with others who do, or by one
+    /// who looks for abandoned ones.
+    private static func gate(of parent: String) throws(KernelError) -> Descriptor {
+        try Descriptor.open(parent, O_RDONLY | O_DIRECTORY)
+    }
 
     /// - Returns: nil where somebody else has the lock, or has swept the directory away before
     ///   we got it.

@@ -59,7 +59,10 @@ public func clone(into namespaces: Namespaces, why: StaticString) throws(KernelE
     arguments.flags = namespaces.rawValue
     arguments.exit_signal = UInt64(SIGCHLD)
     let child = clone3(&arguments, MemoryLayout<clone_args>.size)
-    if child == 0 { return nil }
+    if child == 0 {
+        Narrator.becomeChild()
+        return nil
+    }
     // The child says nothing here, so that the call is told once.
     let number = current_errno()
     try systemCall(
@@ -68,7 +71,8 @@ public func clone(into namespaces: Namespaces, why: StaticString) throws(KernelE
             .symbol("{flags=\(namespaces.symbols), exit_signal=SIGCHLD}"),
             .number(MemoryLayout<clone_args>.size),
         ],
-        on: "a process in new namespaces", why: why, shell: namespaces.shellCommand
+        on: "a process in new namespaces", why: why,
+        shell: Narrator.isInSandbox ? nil : namespaces.shellCommand
     ) {
         set_errno(number)
         return child

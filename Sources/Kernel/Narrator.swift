@@ -60,6 +60,7 @@ public enum Narrator {
     nonisolated(unsafe) private static var heading = ""
     nonisolated(unsafe) private static var announced = ""
     nonisolated(unsafe) private static var shellPrefix = ""
+    nonisolated(unsafe) private static var shellIsInit = false
 
     /// Whether anyone listens.
     @inline(__always) public static var isOn: Bool { output >= 0 }
@@ -84,6 +85,13 @@ public enum Narrator {
 
     /// Said once by the new process: from here on it speaks as the sandbox.
     public static func becomeSandbox() { side = .sandbox }
+
+    /// Said by a process just made: if process 1 of the sandbox made it, that one stays as init,
+    /// and in shell form the shell does.
+    static func becomeChild() { shellIsInit = isInSandbox }
+
+    /// Whether the sandbox is speaking.
+    static var isInSandbox: Bool { side == .sandbox }
 
     /// Said by the host once the sandbox has spoken for the last time.
     public static func sandboxIsSilent() {
@@ -123,8 +131,8 @@ public enum Narrator {
         guard let shell = event.shell, event.errno == nil else { return }
         let command = shellPrefix.isEmpty ? shell : shellPrefix + " " + shell
         // exec replaces the shell; it belongs before the prefix.
-        let isLast = "\(event.call)" == "execve"
-        write("# \(event.why)\n\(isLast ? "exec " : "")\(command)\n")
+        let replacesShell = "\(event.call)" == "execve" && !shellIsInit
+        write("# \(event.why)\n\(replacesShell ? "exec " : "")\(command)\n")
     }
 
     private static func writeJSON(_ event: Event) {
