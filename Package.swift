@@ -73,11 +73,15 @@ let package = Package(
         .executableTarget(name: "hull-book", dependencies: ["Book", "Kernel", "Terminal"]),
         .executableTarget(name: "hull-bench", dependencies: ["Kernel", "Terminal", "OCISpec"]),
 
-        // They run the executables and look at the kernel from outside.
         .testTarget(name: "CoreTests", dependencies: ["Kernel", "Terminal", "Isolation"]),
+        // They run the executables and look at the kernel from outside.
         .testTarget(name: "SandboxTests", dependencies: ["CLinux"]),
-        .testTarget(name: "BookTests", dependencies: ["Book", "hull-book"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
+        .testTarget(
+            name: "BookTests",
+            dependencies: [
+                "Book", "hull-book", .product(name: "Subprocess", package: "swift-subprocess"),
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -101,7 +101,8 @@ public struct Book: Sendable {
             report.problems += changes.map { $0.problem(in: chapter.file) }
             return
         }
-        if changes.isEmpty { return }
+        // A chapter whose commands were not all run is left as it is.
+        if changes.isEmpty || Task.isCancelled { return }
         var file = chapter.file
         for change in changes.sorted(by: { $0.range.lowerBound > $1.range.lowerBound }) {
             file.lines.replaceSubrange(change.range, with: change.lines)
@@ -208,7 +209,7 @@ public struct Book: Sendable {
         do {
             let outcome = try await lab.run(script, asUser: false)
             if outcome.exitCode == 0 { return nil }
-            let output = Transcript.lines(outcome.output).joined(separator: "\n")
+            let output = Transcript.lines(outcome.output, lab: lab.path).joined(separator: "\n")
             return "this ended with exit status \(outcome.exitCode).\n\(output)"
         } catch {
             return "\(error)"
@@ -224,7 +225,7 @@ public struct Book: Sendable {
             do {
                 let outcome = try await lab.run(command.script, asUser: command.isForUser)
                 lines += command.refreshed(
-                    Transcript.lines(outcome.output), exitCode: outcome.exitCode)
+                    Transcript.lines(outcome.output, lab: lab.path), exitCode: outcome.exitCode)
             } catch {
                 report.problems.append(Problem(path, command.line, "\(error)"))
                 lines += command.unchanged

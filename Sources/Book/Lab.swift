@@ -98,7 +98,10 @@ struct Lab {
 
     private func linkProducts() throws {
         let files = FileManager.default
-        for name in try files.contentsOfDirectory(atPath: plan.products)
+        guard let names = try? files.contentsOfDirectory(atPath: plan.products) else {
+            throw Failure.setUp("\(plan.products) cannot be read. Build first: swift build")
+        }
+        for name in names
         where name.wholeMatch(of: /(hull|stage\d\d)(-[a-z]+)?/) != nil {
             let (from, to) = ("\(plan.products)/\(name)", "\(path)/bin/\(name)")
             if link(from, to) != 0 { try files.copyItem(atPath: from, toPath: to) }
@@ -146,7 +149,9 @@ struct Lab {
             options.supplementaryGroups = []
         }
         return try await Subprocess.run(
-            .path("/bin/bash"), arguments: ["-c", script], environment: environment(asUser),
+            .path("/bin/bash"),
+            arguments: Arguments(executablePathOverride: "bash", remainingValues: ["-c", script]),
+            environment: environment(asUser),
             workingDirectory: FilePath("\(path)/lab"), platformOptions: options,
             output: .fileDescriptor(output, closeAfterSpawningProcess: false),
             error: .fileDescriptor(output, closeAfterSpawningProcess: false)

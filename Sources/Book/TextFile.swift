@@ -25,10 +25,15 @@ struct TextFile {
     }
 
     /// Replaces the file in one step, so that a reader never sees half of it.
+    ///
+    /// Under sudo the new file would be root's; it goes to whoever had the old one.
     func write() throws(Problem) {
         let data = Data(lines.joined(separator: lineEnd).utf8)
+        var old = stat()
+        let isThere = stat(location, &old) == 0
         do {
             try data.write(to: URL(fileURLWithPath: location), options: .atomic)
+            if isThere { chown(location, old.st_uid, old.st_gid) }
         } catch {
             throw Problem(path, nil, "this cannot be written: \(error.localizedDescription)")
         }

@@ -62,8 +62,13 @@ struct Transcript {
     }
 
     /// Output as lines: bytes that are not UTF-8 as U+FFFD, control characters as `^X`.
-    static func lines(_ output: [UInt8]) -> [String] {
-        var lines = String(decoding: output, as: UTF8.self)
+    ///
+    /// The lab's random name is a wildcard from the start, so that no author has to put it.
+    static func lines(_ output: [UInt8], lab: String? = nil) -> [String] {
+        var text = String(decoding: output, as: UTF8.self)
+        if let lab { text.replace(lab, with: Leftovers.prefix + String(Wildcard.mark)) }
+        var lines =
+            text
             .unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
             .map { trimmed(visible($0)) }
         if lines.last == "" { lines.removeLast() }

@@ -131,8 +131,12 @@ int set_signal_mask(uint64_t mask) {
 }
 
 void reset_signal_handlers(void) {
-  // KILL and STOP refuse, and so do the two that glibc keeps for itself.
-  for (int number = 1; number < 32; number++) signal(number, SIG_DFL);
+  // The kernel's struct sigaction, all zeros: SIG_DFL, no flags, no mask. Asked of the
+  // kernel itself, because glibc refuses for the two signals that it uses; but those
+  // too may have come to us ignored. KILL and STOP refuse, rightly.
+  static const unsigned long defaults[8];
+  for (int number = 1; number <= 64; number++)
+    syscall(SYS_rt_sigaction, number, defaults, NULL, 8);
 }
 
 ssize_t send_with_descriptor(int socket, const void *bytes, size_t count,
@@ -222,6 +226,8 @@ int next_option(int argc, char *const argv[], const char *short_options,
   *argument = optarg;
   return value;
 }
+
+void restart_options(void) { optind = 0; }
 
 int first_operand(void) { return optind; }
 

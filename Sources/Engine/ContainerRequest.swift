@@ -22,14 +22,13 @@ public struct ContainerRequest: Sendable {
     /// A container for `process`.
     public init(_ process: SandboxedProcess) { self.process = process }
 
-    // book: begin container-run
     /// Makes the container, runs its command, and keeps or removes what it wrote.
     ///
     /// - Returns: the exit code of the command.
     public func run(in state: StateDirectories) throws(KernelError) -> Int32 {
-        let id = randomName()
-        let directory = try makeDirectory(for: id, in: state)
+        let directory = try makeDirectory(in: state)
         let path = directory.path
+        let id = directory.name
         var record = ContainerRecord(id: id, image: image, command: process.arguments)
         do throws(KernelError) {
             try record.write(to: path, durable: !isThrowAway)
@@ -48,6 +47,7 @@ public struct ContainerRequest: Sendable {
         }
     }
 
+    // book: begin container-run
     private func mechanisms(
         _ id: String, _ directory: String
     ) throws(KernelError) -> [any Mechanism] {
@@ -59,15 +59,16 @@ public struct ContainerRequest: Sendable {
     }
     // book: end container-run
 
+    /// Its name is the container's id.
     private func makeDirectory(
-        for id: String, in state: StateDirectories
+        in state: StateDirectories
     ) throws(KernelError) -> OwnedDirectory {
         if isThrowAway {
             return try OwnedDirectory(
-                in: state.throwAwayContainers, named: id,
+                in: state.throwAwayContainers,
                 why: "a place for what the container writes, gone when it is")
         }
-        let path = "\(state.containers)/\(id)"
+        let path = "\(state.containers)/\(randomName())"
         try makeDirectories(path, mode: 0o711, why: "a place for what the container writes")
         return try OwnedDirectory(claiming: path)
     }

@@ -30,6 +30,7 @@ public struct ContainerFilesystem: Sendable {
             // The sources of volumes are all that is needed of the host.
             volumes,
             DetachHostRoot(),
+            ClosedDescriptors(),
             // From here on a path leads nowhere but into the new root.
             PIDNamespace(),
             ProcFilesystem(),

@@ -9,24 +9,24 @@ import Kernel
 public struct OwnedDirectory: ~Copyable {
     /// Where it is.
     public let path: String
+    /// The last part of the path.
+    public let name: String
     private let lock: Descriptor
     private let isThrowAway: Bool
 
     /// Makes a new one in `parent`, which is swept first.
-    public init(
-        in parent: String, named name: String? = nil, why: StaticString
-    ) throws(KernelError) {
+    public init(in parent: String, why: StaticString) throws(KernelError) {
         try makeDirectories(parent, mode: 0o711, why: "what belongs to running sandboxes")
         OwnedDirectory.sweep(parent)
-        // Shut, so that nobody takes a directory without a lock yet for an abandoned one.
-        let gate = try OwnedDirectory.gate(of: parent)
-        flock(gate.number, LOCK_SH)
-        let path = "\(parent)/\(name ?? randomName())"
-        try makeDirectory(path, mode: 0o711, why: why)
         while true {
-            // Somebody who only looks whether it is owned may have the lock for a moment.
-            guard let lock = try OwnedDirectory.lock(path) else { continue }
+            // Another name each time: the one before may be in a sweeper's hands.
+            let name = randomName()
+            let path = "\(parent)/\(name)"
+            try makeDirectory(path, mode: 0o711, why: why)
+            // A sweeper may come between the two, and take the directory for an abandoned one.
+            guard let lock = try OwnedDirectory.lockIfPresent(path) else { continue }
             self.path = path
+            self.name = name
             self.lock = lock
             isThrowAway = true
             return
@@ -36,11 +36,12 @@ public struct OwnedDirectory: ~Copyable {
     /// Takes a directory that is there and stays, so that nobody else uses it meanwhile.
     /// - Throws: `EBUSY` where somebody does.
     public init(claiming path: String) throws(KernelError) {
-        guard let lock = try OwnedDirectory.lock(path) else {
+        guard let lock = try OwnedDirectory.lockPatiently(path) else {
             throw KernelError(
                 "lock", path, .busy, remedy: "Another sandbox is using it; wait or choose another.")
         }
         self.path = path
+        name = split(path, at: "/").last ?? path
         self.lock = lock
         isThrowAway = false
     }
@@ -61,32 +62,30 @@ public struct OwnedDirectory: ~Copyable {
     /// What cannot be removed now stays for the next command: the one that runs has other work.
     public static func sweep(_ parent: String) {
         do throws(KernelError) {
-            let gate = try gate(of: parent)
             for name in try namesInDirectory(parent) {
-                guard flock(gate.number, LOCK_EX | LOCK_NB) == 0 else { return }
-                try removeIfAbandoned("\(parent)/\(name)", gate: gate)
+                let path = "\(parent)/\(name)"
+                guard let abandoned = try lockIfPresent(path) else { continue }
+                try removeTree(path)
+                _ = consume abandoned
             }
         } catch {}
     }
     // book: end sweep
 
-    private static func removeIfAbandoned(
-        _ path: String, gate: borrowing Descriptor
-    ) throws(KernelError) {
-        defer { flock(gate.number, LOCK_UN) }
-        // Its owner may be just removing it.
-        if fileType(path) == nil { return }
-        guard let abandoned = try lock(path) else { return }
-        // From here on the lock is ours: let others make theirs meanwhile.
-        flock(gate.number, LOCK_UN)
-        try removeTree(path)
-        _ = consume abandoned
+    /// Whoever only looks whether a directory has an owner holds the lock for a moment too.
+    private static func lockPatiently(_ path: String) throws(KernelError) -> Descriptor? {
+        for _ in 0..<20 {
+            if let lock = try lock(path) { return lock }
+            usleep(5000)
+        }
+        return nil
     }
 
-    /// Locked by whoever makes a directory in `parent`, together with others who do, or by one
-    /// who looks for abandoned ones.
-    private static func gate(of parent: String) throws(KernelError) -> Descriptor {
-        try Descriptor.open(parent, O_RDONLY | O_DIRECTORY)
+    private static func lockIfPresent(_ path: String) throws(KernelError) -> Descriptor? {
+        do { return try lock(path) } catch {
+            if error.errno == .noSuchFile { return nil }
+            throw error
+        }
     }
 
     /// - Returns: nil where somebody else has the lock, or has swept the directory away before

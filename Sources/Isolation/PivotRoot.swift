@@ -41,7 +41,6 @@ public struct DetachHostRoot: Mechanism {
     public func enter() throws(KernelError) {
         try detachOldRoot(why: "with no mount of the host's there is nowhere to climb to")
         try changeDirectory("/", shell: false, why: "the only root there is")
-        try closeOnExecution(why: "an open directory of the host's would be a way back")
     }
     // book: end detach-enter
 }

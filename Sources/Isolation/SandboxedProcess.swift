@@ -54,6 +54,7 @@ extension SandboxedProcess {
         if let command = try clone(into: [], why: "the command is the child of our init") {
             InitProcess(caringFor: command).run()
         }
+        Narrator.commandHasInit()
         try dieWithParent(why: "if init is killed, so is the command")
     }
 

@@ -23,7 +23,8 @@ public struct StateDirectories: Sendable {
         } else {
             let home = Self.variable("HOME") ?? "/tmp"
             root = (Self.variable("XDG_DATA_HOME") ?? home + "/.local/share") + "/hull"
-            run = (Self.variable("XDG_RUNTIME_DIR") ?? "/tmp/hull-\(geteuid())") + "/hull"
+            // Never in /tmp, where anyone could have made the directory first.
+            run = Self.variable("XDG_RUNTIME_DIR").map { $0 + "/hull" } ?? root + "/run"
         }
     }
 

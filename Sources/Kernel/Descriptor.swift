@@ -111,17 +111,6 @@ extension Descriptor {
     }
 }
 
-/// Closes every descriptor but the standard three when the process executes a program.
-///
-/// Ours are marked so already; these are the ones that came from whoever started us. See
-/// `close_range(2)`.
-public func closeOnExecution(why: StaticString) throws(KernelError) {
-    try systemCall(
-        "close_range", [.number(3), .number(Int(UInt32.max)), .symbol("CLOSE_RANGE_CLOEXEC")],
-        on: "inherited descriptors", why: why
-    ) { close_range(3, UInt32.max, CInt(linux_CLOSE_RANGE_CLOEXEC)) }
-}
-
 /// Calls again for as long as a signal is what stopped the call.
 @inline(__always)
 func retryingInterrupts<Result: SignedInteger>(_ call: () -> Result) -> Result {
@@ -130,4 +119,15 @@ func retryingInterrupts<Result: SignedInteger>(_ call: () -> Result) -> Result {
         if result == -1 && current_errno() == EINTR { continue }
         return result
     }
+}
+
+/// Has every descriptor from `first` on closed when this process executes a program.
+/// See `close_range(2)`, `CLOSE_RANGE_CLOEXEC`.
+public func closeDescriptorsOnExecution(from first: UInt32, why: StaticString) throws(KernelError) {
+    try systemCall(
+        "close_range",
+        [.number(Int(first)), .symbol("~0U"), .symbol("CLOSE_RANGE_CLOEXEC")],
+        on: "all descriptors from \(first) on", why: why,
+        shell: "exec 9<&-"
+    ) { close_range(first, UInt32.max, CInt(linux_CLOSE_RANGE_CLOEXEC)) }
 }

@@ -86,6 +86,7 @@ extension Errno {
         case .fileExists: "Something else has that name: remove it, or choose another."
         case .notDirectory: "Something on that path is no directory: choose another."
         case .notImplemented: "This kernel is too old; `hull doctor` tells what it lacks."
+        case .noSuchFile: "Is the path right, and is what it is in there?"
         default: ""
         }
     }

@@ -59,10 +59,7 @@ public func clone(into namespaces: Namespaces, why: StaticString) throws(KernelE
     arguments.flags = namespaces.rawValue
     arguments.exit_signal = UInt64(SIGCHLD)
     let child = clone3(&arguments, MemoryLayout<clone_args>.size)
-    if child == 0 {
-        Narrator.becomeChild()
-        return nil
-    }
+    if child == 0 { return nil }
     // The child says nothing here, so that the call is told once.
     let number = current_errno()
     try systemCall(

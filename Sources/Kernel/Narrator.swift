@@ -62,6 +62,9 @@ public enum Narrator {
     nonisolated(unsafe) private static var shellPrefix = ""
     nonisolated(unsafe) private static var shellIsInit = false
 
+    /// Whether it is the sandbox that speaks.
+    static var isInSandbox: Bool { side == .sandbox }
+
     /// Whether anyone listens.
     @inline(__always) public static var isOn: Bool { output >= 0 }
 
@@ -86,18 +89,11 @@ public enum Narrator {
     /// Said once by the new process: from here on it speaks as the sandbox.
     public static func becomeSandbox() { side = .sandbox }
 
-    /// Said by a process just made: if process 1 of the sandbox made it, that one stays as init,
-    /// and in shell form the shell does.
-    static func becomeChild() { shellIsInit = isInSandbox }
-
-    /// Whether the sandbox is speaking.
-    static var isInSandbox: Bool { side == .sandbox }
-
     /// Said by the host once the sandbox has spoken for the last time.
-    public static func sandboxIsSilent() {
-        if format == .shell { write("SANDBOX\n") }
-        announced = ""
-    }
+    public static func sandboxIsSilent() { announced = "" }
+
+    /// Said by the command of a sandbox with an init: in shell form the shell is that init.
+    public static func commandHasInit() { shellIsInit = true }
 
     /// From here on, commands told in shell form run in another root directory.
     ///
@@ -130,9 +126,9 @@ public enum Narrator {
     private static func writeShell(_ event: Event) {
         guard let shell = event.shell, event.errno == nil else { return }
         let command = shellPrefix.isEmpty ? shell : shellPrefix + " " + shell
-        // exec replaces the shell; it belongs before the prefix.
-        let replacesShell = "\(event.call)" == "execve" && !shellIsInit
-        write("# \(event.why)\n\(replacesShell ? "exec " : "")\(command)\n")
+        guard "\(event.call)" == "execve" else { return write("# \(event.why)\n\(command)\n") }
+        // The end of the sandbox's own script as well: after this it says nothing more.
+        write("# \(event.why)\n\(shellIsInit ? "" : "exec ")\(command)\nSANDBOX\n")
     }
 
     private static func writeJSON(_ event: Event) {

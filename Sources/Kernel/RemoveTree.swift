@@ -1,6 +1,6 @@
 import Glibc
 
-/// Removes a directory and everything in it; nothing to do where it is not there.
+/// Removes a file, or a directory and everything in it; nothing to do where it is not there.
 ///
 /// A sandbox may have left anything: directories a hundred thousand deep, names that no
 /// path is long enough for, symbolic links to the host's files. So there is no recursion
@@ -11,6 +11,7 @@ public func removeTree(
     _ path: String, why: StaticString = "empty by now, and nobody's any more"
 ) throws(KernelError) {
     do throws(KernelError) {
+        if try unlinkFile(FileName(path.utf8), at: AT_FDCWD) { return }
         try emptyDirectory(FileName(path.utf8), at: AT_FDCWD)
         try systemCall(
             "rmdir", [.text(path)], on: path, why: why, shell: "rm -rf \(quoteShell(path))"
@@ -45,10 +46,14 @@ private func removeEntries(
     let before = moved
     for name in try directoryEntries(top) where try !unlinkFile(name, at: top.number) {
         // Most are empty; those need not even be opened.
-        if name.withCName({ unlinkat(top.number, $0, AT_REMOVEDIR) }) == 0 { continue }
+        if removeEmpty(name, at: top.number) { continue }
         let directory = try openDirectory(name, at: top.number)
         for child in try directoryEntries(directory)
-        where try !unlinkFile(child, at: directory.number) {
+        where try !unlinkFile(child, at: directory.number)
+            && !removeEmpty(child, at: directory.number)
+        {
+            // Only its owner's own permissions let a directory change its parent; overlayfs leaves
+            // one without any, which is empty.
             moved += 1
             try move(child, from: directory, to: top, as: ".removed-\(moved)")
         }
@@ -57,6 +62,11 @@ private func removeEntries(
         }
     }
     return moved > before
+}
+
+/// - Returns: false where it is not an empty directory.
+private func removeEmpty(_ name: FileName, at directory: CInt) -> Bool {
+    name.withCName { unlinkat(directory, $0, AT_REMOVEDIR) } == 0
 }
 
 /// - Returns: false where it is a directory.

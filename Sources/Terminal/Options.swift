@@ -76,6 +76,7 @@ public struct Command: Sendable {
                 name: pair.1, has_argument: pair.0.value.kind, value: CInt(1000 + index))
         }
         var parsed = Arguments()
+        restart_options()
         while true {
             var value: UnsafePointer<CChar>?
             let found = next_option(

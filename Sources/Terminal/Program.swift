@@ -9,6 +9,8 @@ public enum Program {
     /// The first argument is the program's name without its directory.
     public static func run(_ body: ([String]) throws(KernelError) -> Int32) -> Never {
         return_lent_environment()
+        // A reader who goes away must not keep us from clearing up. The command gets it back.
+        signal(SIGPIPE, SIG_IGN)
         // Not from CommandLine, which is empty in a root file system without /proc.
         var arguments = (0..<program_argument_count()).map { index in
             program_argument(index).map { String(cString: $0) } ?? ""

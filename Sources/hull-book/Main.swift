@@ -103,8 +103,8 @@ private struct Work {
             problems += rest.problems.count
         }
         Program.write(
-            "\(chapters.count) chapters, \(snippets) snippets, \(commands) commands, "
-                + "\(notRun) transcripts not run: \(problems) problems\n")
+            "chapters: \(chapters.count), snippets: \(snippets), commands: \(commands), "
+                + "transcripts not run: \(notRun), problems: \(problems)\n")
         return finish(problems)
     }
 

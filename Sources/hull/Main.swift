@@ -35,7 +35,7 @@ import Terminal
             case "images": return try ImagesCommand.run(rest(words), stateRoot: state.root)
             case "image" where words.dropFirst().first == "import":
                 return try ImageImportCommand.run(rest(words, after: 2), stateRoot: state.root)
-            // doctor
+            case "doctor": return try DoctorCommand.run(rest(words))
             case "--help", "-h", "help":
                 Program.write(help)
                 return 0

@@ -115,6 +115,8 @@ struct long_option {
 int next_option(int argc, char *const argv[], const char *short_options,
                 const struct long_option *table, size_t count,
                 const char **argument);
+/// Before the first next_option of a command line: getopt_long remembers the one before.
+void restart_options(void);
 /// The index of the first argument that is not an option.
 int first_operand(void);
 /// Which option letter next_option complained of, 0 for a long one.
@@ -140,7 +142,6 @@ enum {
   linux_MOVE_MOUNT_F_EMPTY_PATH = 4,
   linux_MOVE_MOUNT_T_SYMLINKS = 0x10,
   linux_FSOPEN_CLOEXEC = 1,
-  linux_CLOSE_RANGE_CLOEXEC = 4,
   linux_FSMOUNT_CLOEXEC = 1,
   linux_MOUNT_ATTR_RDONLY = 1,
   linux_PR_SET_PDEATHSIG = 1,
@@ -150,6 +151,7 @@ enum {
   linux_SFD_CLOEXEC = 02000000,
   linux_SFD_NONBLOCK = 04000,
   linux_SI_KERNEL = 0x80,
+  linux_CLOSE_RANGE_CLOEXEC = 4,
 };
 
 #endif

@@ -1,0 +1,58 @@
+import Engine
+import Isolation
+import Kernel
+import OCISpec
+import Terminal
+
+/// `hull doctor`: what works on this machine, and what it takes for the rest.
+enum DoctorCommand {
+    static let command = Command(
+        "hull doctor", "", "Say what works on this machine, and what it takes for the rest.",
+        options: [Option("json", nil, .none, "As JSON, for programs.")],
+        notes: "Exit codes: 0 if stages 1 to 3 and `hull run` work as this user, else 1.")
+
+    static func run(_ arguments: [String]) throws(KernelError) -> Int32 {
+        let options = try command.parse(arguments)
+        if options.has("help") { return command.showHelp() }
+        let findings = Doctor.examine(StateDirectories())
+        Program.write(options.has("json") ? json(findings) : report(findings))
+        return findings.contains(where: \.isFatal) ? 1 : 0
+    }
+
+    private static func report(_ findings: [Finding]) -> String {
+        let style = Style(for: 1)
+        let rows = findings.map { [mark($0.verdict, style), $0.check, $0.detail] }
+        let troubled = findings.filter { $0.verdict != .ok }
+        let remedies = troubled.map { finding in
+            "  \(style.bold(finding.check))\n    costs   \(finding.cost)\n"
+                + "    get it  \(finding.remedy)\n"
+        }
+        let heading = troubled.isEmpty ? "" : "\nWhat is missing, and how to get it:\n"
+        return Table.aligned(rows) + heading + remedies.joined() + "\n" + conclusion(findings)
+    }
+
+    private static func conclusion(_ findings: [Finding]) -> String {
+        let fatal = findings.filter(\.isFatal).map(\.check)
+        if fatal.isEmpty { return "Stages 1 to 3 and `hull run` work here.\n" }
+        return "Stages 1 to 3 and `hull run` need: \(fatal.joined(separator: ", ")).\n"
+    }
+
+    private static func mark(_ verdict: Finding.Verdict, _ style: Style) -> String {
+        switch verdict {
+        case .ok: style.green("✓ ok")
+        case .warning: style.yellow("! warn")
+        case .missing: style.red("✗ missing")
+        }
+    }
+
+    private static func json(_ findings: [Finding]) -> String {
+        let values = findings.map { finding in
+            JSON.object(present: [
+                ("check", .string(finding.check)), ("verdict", .string(finding.verdict.rawValue)),
+                ("finding", .string(finding.detail)), ("cost", .string(finding.cost)),
+                ("remedy", .string(finding.remedy)), ("needed", .bool(finding.isNeeded)),
+            ])
+        }
+        return JSON.array(values).text(indent: 2) + "\n"
+    }
+}
