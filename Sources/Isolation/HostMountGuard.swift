@@ -35,7 +35,10 @@ public final class HostMountGuard: Mechanism {
                 "mount", target, .busy,
                 remedy: "Another sandbox uses this rootfs; stage 3 gives each mounts of its own.")
         }
-        try file.write(target)
+        do { try file.write(target) } catch {
+            unlink(path)
+            throw error.renamed("write", path)
+        }
         note = (path, file.release())
     }
 

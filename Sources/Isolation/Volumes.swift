@@ -65,9 +65,7 @@ public final class Volumes: Mechanism {
                 why: "the same files in a second place")
             if volumes[index].readOnly {
                 // Before it is attached: there is no moment at which it could be written.
-                try makeReadOnly(
-                    tree, shellName: shellName(index),
-                    why: "to be read only, with all that is mounted below")
+                try makeReadOnly(tree, why: "to be read only, with all that is mounted below")
             }
             trees.append(tree.release())
         }
@@ -94,14 +92,14 @@ public struct AttachedVolumes: Mechanism {
     public func enter() throws(KernelError) {
         for (index, number) in volumes.trees.enumerated() {
             let tree = Descriptor(owning: number)
-            let target = volumes.volumes[index].target
+            let volume = volumes.volumes[index]
             do throws(KernelError) {
-                try makeMountPoint(target, for: tree)
+                try makeMountPoint(volume.target, for: tree)
                 try attach(
-                    tree, on: target, shellName: volumes.shellName(index),
-                    why: "the volume appears in the sandbox")
+                    tree, on: volume.target, shellName: volumes.shellName(index),
+                    readOnly: volume.readOnly, why: "the volume appears in the sandbox")
             } catch {
-                throw error.renamed("volume", target).advising(advice(for: error.errno))
+                throw error.renamed("volume", volume.target).advising(advice(for: error.errno))
             }
         }
     }

@@ -83,6 +83,8 @@ extension Errno {
             "Run it as root (sudo); `hull doctor` tells what works without."
         case .noSpace: "Free some space there (see `df -h`), or set HULL_ROOT to a roomier place."
         case .readOnly: "Set HULL_ROOT to a directory that can be written."
+        case .fileExists: "Something else has that name: remove it, or choose another."
+        case .notDirectory: "Something on that path is no directory: choose another."
         case .notImplemented: "This kernel is too old; `hull doctor` tells what it lacks."
         case .noSuchFile: "Is the path right, and is what it is in there?"
         default: ""

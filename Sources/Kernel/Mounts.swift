@@ -149,9 +149,7 @@ private func bindCommand(_ source: String, _ name: String) -> String {
 
 /// Makes a tree from ``cloneMountTree(_:beneath:shellName:why:)`` read-only, with all below it.
 /// See `mount_setattr(2)`.
-public func makeReadOnly(
-    _ tree: borrowing Descriptor, shellName name: String, why: StaticString
-) throws(KernelError) {
+public func makeReadOnly(_ tree: borrowing Descriptor, why: StaticString) throws(KernelError) {
     let number = tree.number
     try systemCall(
         "mount_setattr",
@@ -159,7 +157,7 @@ public func makeReadOnly(
             .number(Int(number)), .text(""), .symbol("AT_EMPTY_PATH|AT_RECURSIVE"),
             .symbol("{attr_set=MOUNT_ATTR_RDONLY}"),
         ],
-        on: "a volume", why: why, shell: "mount -o remount,bind,ro \(name)"
+        on: "a volume", why: why
     ) {
         mount_setattr(
             number, "", UInt32(linux_AT_EMPTY_PATH | linux_AT_RECURSIVE),
@@ -169,8 +167,11 @@ public func makeReadOnly(
 
 /// Attaches a tree from ``cloneMountTree(_:beneath:shellName:why:)`` at `target`, symbolic
 /// links followed. See `move_mount(2)`.
+///
+/// - Parameter readOnly: whether the shell form, too, has to make it so: mount(8) needs /proc.
 public func attach(
-    _ tree: borrowing Descriptor, on target: String, shellName name: String, why: StaticString
+    _ tree: borrowing Descriptor, on target: String, shellName name: String, readOnly: Bool,
+    why: StaticString
 ) throws(KernelError) {
     let number = tree.number
     try systemCall(
@@ -180,12 +181,18 @@ public func attach(
             .symbol("MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_SYMLINKS"),
         ],
         on: target, why: why,
-        shell: "mount --move \(name) \(quoteShell(target)); rmdir \(name) 2>&- || rm \(name)"
+        shell: moveCommand(name, target, readOnly)
     ) {
         move_mount(
             number, "", AT_FDCWD, target,
             UInt32(linux_MOVE_MOUNT_F_EMPTY_PATH | linux_MOVE_MOUNT_T_SYMLINKS))
     }
+}
+
+private func moveCommand(_ name: String, _ target: String, _ readOnly: Bool) -> String {
+    let target = quoteShell(target)
+    let move = "mount --move \(name) \(target); rmdir \(name) 2>&- || rm \(name)"
+    return readOnly ? move + "; mount -o remount,bind,ro \(target)" : move
 }
 
 /// Whether `path` is where something is mounted. See `statx(2)`, `STATX_ATTR_MOUNT_ROOT`.

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Removes a directory and everything in it; nothing to do where it is not there.
+/// Removes a file, or a directory and everything in it; nothing to do where it is not there.
 ///
 /// A sandbox may have left anything: directories a hundred thousand deep, names that no
 /// path is long enough for, symbolic links to the host's files. So there is no recursion
@@ -11,6 +11,7 @@ public func removeTree(
     _ path: String, why: StaticString = "empty by now, and nobody's any more"
 ) throws(KernelError) {
     do throws(KernelError) {
+        if try unlinkFile(FileName(path.utf8), at: AT_FDCWD) { return }
         try emptyDirectory(FileName(path.utf8), at: AT_FDCWD)
         try systemCall(
             "rmdir", [.text(path)], on: path, why: why, shell: "rm -rf \(quoteShell(path))"

@@ -141,8 +141,12 @@ import Testing
         _ = try importTree("app")
         let live = Process()
         live.executableURL = URL(fileURLWithPath: "/usr/bin/flock")
-        live.arguments = [store.path + "/ingest/live", "sleep", "1000"]
+        live.arguments = ["--no-fork", store.path + "/ingest/live", "sleep", "1000"]
+        // It must not hold the runner's own output open.
+        live.standardOutput = FileHandle.nullDevice
+        live.standardError = FileHandle.nullDevice
         try live.run()
+        defer { kill(live.processIdentifier, SIGKILL) }
         try shell(
             """
             until test -e '\(store.path)/ingest/live' && ! flock -n '\(store.path)/ingest/live' true
@@ -155,10 +159,7 @@ import Testing
         #expect(try namesInDirectory(store.path + "/ingest") == ["live", "lock"])
         #expect(try namesInDirectory(snapshots.path + "/unpacking") == ["lock"])
         #expect(try !namesInDirectory(store.path).contains { $0.hasSuffix(".tmp") })
-        // flock's child has the lock too.
-        try shell(
-            "pkill -KILL -P \(live.processIdentifier); kill -KILL \(live.processIdentifier) || true"
-        )
+        kill(live.processIdentifier, SIGKILL)
         live.waitUntilExit()
         _ = try importTree("app")
         #expect(try namesInDirectory(store.path + "/ingest") == ["lock"])

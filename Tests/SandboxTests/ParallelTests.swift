@@ -70,15 +70,13 @@ extension KernelSuite {
                 usleep(delay)
                 let tree = Observed(process: killed.process).descendants
                 killed.signal(SIGKILL)
-                try killed.wait()
-                // A chroot has nothing that would end the command's children.
-                if runner == .stage01 {
-                    for left in Host.processes(rootedIn: rootfs) { kill(left, SIGKILL) }
-                }
                 try waitUntil("the end of \(tree) after \(delay) µs", 5) {
-                    tree.allSatisfy { !Observed(process: $0).isAlive }
-                        && Host.processes(rootedIn: rootfs).isEmpty
+                    let left = Host.processes(rootedIn: rootfs)
+                    // A chroot has nothing that would end the command's children.
+                    if runner == .stage01 { for process in left { kill(process, SIGKILL) } }
+                    return left.isEmpty && tree.allSatisfy { !Observed(process: $0).isAlive }
                 }
+                try killed.wait()
                 let next = try run(runner.command(rootfs: rootfs, ["true"]))
                 #expect(next.code == 0, "after \(delay) µs: \(next)")
                 #expect(try Host.mounts(below: place().directory).isEmpty, "after \(delay) µs")

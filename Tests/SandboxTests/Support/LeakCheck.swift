@@ -97,7 +97,7 @@ struct Snapshot {
         var facts: Set<String> = []
         for directory in ["/", "/tmp", "/dev/shm", "/dev/mqueue"] {
             let ours = names(in: directory).filter { name in
-                name.hasPrefix("hull-tests-") || name.hasPrefix(".hull") || directory == "/"
+                (directory + "/" + name).hasPrefix(Place.prefix) || directory == "/"
             }
             facts.formUnion(ours.map { "file \(directory)/\($0)" })
         }
@@ -111,7 +111,7 @@ struct Snapshot {
 
 /// What a state directory still holds of sandboxes that have ended.
 func remains(in state: String) -> [String] {
-    ["scratch", "run/scratch", "containers", "run/containers"].flatMap { name in
+    ["run/scratch", "run/mounts", "throwaway"].flatMap { name in
         let path = state + "/" + name
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
         return names.map { "file \(path)/\($0)" }

@@ -6,8 +6,8 @@ import Testing
 /// Every name and every value in it differs from run to run, so that nothing can be
 /// right by being hard-coded.
 final class Place: Sendable {
-    /// What the names of all places begin with, and nothing else on a machine does.
-    static let prefix = "/tmp/hull-tests-"
+    /// What the names of this run's places begin with, and nothing else on a machine does.
+    static let prefix = "/tmp/hull-tests-" + randomWord().prefix(5) + "-"
 
     /// The place of the test that runs now.
     @TaskLocal static var current: Place?
