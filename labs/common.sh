@@ -45,14 +45,13 @@ with_progress() {
     "$@" >"$log" 2>&1 </dev/null &
     pid=$!
     # Nothing that was started outlives a Ctrl-C: a job in the background ignores it.
-    # shellcheck disable=SC2064
-    trap "kill $pid 2>/dev/null; exit 130" INT TERM
+    trap 'kill "$pid" 2>/dev/null; rm -f -- "$log"; exit 130' INT TERM HUP
     while kill -0 "$pid" 2>/dev/null; do
         show_last_line "$log" $((ticks++))
         sleep 0.1
     done
     wait "$pid" || code=$?
-    trap - INT TERM
+    trap - INT TERM HUP
     if [[ -t 1 ]]; then printf '\r\e[K'; fi
     if ((code)); then cat -- "$log" >&2; fi
     return "$code"
