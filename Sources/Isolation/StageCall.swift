@@ -25,6 +25,7 @@ public struct StageCall: Sendable {
         guard options.operands.count >= 2 else { throw command.missing(operandsOf: options) }
         try options.startNarrator()
         rootfs = options.operands[0]
+        try checkRootfs(rootfs)
         var process = SandboxedProcess(Array(options.operands.dropFirst()))
         process.hasInit = options.has("init")
         process.hasTerminal = options.has("tty")

@@ -15,9 +15,9 @@ import Terminal
             // book: begin stage02-list
             var sandbox = Sandbox(
                 [
-                    ChangeRoot(to: call.rootfs),
                     HostMountGuard(
                         on: call.rootfs + "/proc", notesIn: StateDirectories().hostMounts),
+                    ChangeRoot(to: call.rootfs),
                     PIDNamespace(),
                     ProcFilesystem(),
                 ],
