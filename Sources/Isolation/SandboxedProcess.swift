@@ -41,6 +41,7 @@ extension SandboxedProcess {
             if hasInit { try becomeInit() }
             try connect(to: channel)
             umask(0o022)
+            resetSignalHandlers()
             try setBlockedSignals(.none)
             try execute(arguments, environment: environment, why: "from here on it is the command")
         } catch {
