@@ -22,6 +22,8 @@ enum PseudoTerminal {
         guard set_controlling_terminal(slave.number) == 0 else {
             throw KernelError("ioctl TIOCSCTTY", path, .current)
         }
+        // While these are still the user's: a command may ask for its size at once.
+        copyWindowSize(to: slave)
         for standard: CInt in 0...2 { dup2(slave.number, standard) }
     }
     // book: end pty

@@ -39,13 +39,7 @@ struct TerminalRelay: ~Copyable {
     }
 
     /// Makes the sandbox's terminal as large as the user's.
-    func resize() {
-        var size = winsize()
-        for descriptor: CInt in [0, 1, 2] where ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 {
-            _ = ioctl(master.number, UInt(TIOCSWINSZ), &size)
-            return
-        }
-    }
+    func resize() { copyWindowSize(to: master) }
 
     /// Stops, as the user's shell asked, with its terminal in order, and goes on when it says so.
     func suspend() throws(KernelError) {
@@ -115,5 +109,15 @@ struct TerminalRelay: ~Copyable {
         guard !pending.isEmpty else { return }
         let sent = write(master.number, pending, pending.count)
         if sent > 0 { pending.removeFirst(sent) }
+    }
+}
+
+/// Gives a terminal the size of the one that standard input, output or error is.
+/// See `ioctl_tty(2)`, `TIOCSWINSZ`.
+func copyWindowSize(to terminal: borrowing Descriptor) {
+    var size = winsize()
+    for descriptor: CInt in 0...2 where ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 {
+        _ = ioctl(terminal.number, UInt(TIOCSWINSZ), &size)
+        return
     }
 }
