@@ -112,7 +112,12 @@ import Testing
                 """
                 mkdir closed 'a b'; touch closed/file; chmod 000 closed
                 mount --bind /etc 'a b'
-                setsid env -i sleep \(mark) & sleep \(mark) & echo done
+                setsid env -i sleep \(mark) & first=$!; sleep \(mark) & second=$!
+                # Each is a shell at first.
+                for process in $first $second; do
+                    until grep -qaz '^sleep$' /proc/$process/cmdline; do sleep 0.01; done
+                done
+                echo done
                 """, asUser: false)
             #expect(outcome.output == Array("done\n".utf8))
         }
