@@ -30,11 +30,19 @@ public final class HostMountGuard: Mechanism {
         guard fileType(target) != nil else { return }
         let path = "\(directory)/\(try identity(of: target))"
         let file = try Descriptor.open(path, O_RDWR | O_CREAT, mode: 0o600)
-        guard flock(file.number, LOCK_EX | LOCK_NB) == 0, try !isMountPoint(target) else {
+        let isOurs = lockPatiently(file)
+        // Its owner was killed while we waited: what it mounted is ours to clean up.
+        if isOurs, try !file.readAll().isEmpty, try isMountPoint(target) {
+            try unmount(target, lazily: true, why: "left behind by a sandbox that was killed")
+        }
+        guard isOurs, try !isMountPoint(target) else {
             throw KernelError(
                 "mount", target, .busy,
                 remedy: "Another sandbox uses this rootfs; stage 3 gives each mounts of its own.")
         }
+        // From the front, whatever an earlier owner wrote.
+        _ = ftruncate(file.number, 0)
+        _ = lseek(file.number, 0, SEEK_SET)
         do { try file.write(target) } catch {
             unlink(path)
             throw error.renamed("write", path)
@@ -54,6 +62,15 @@ public final class HostMountGuard: Mechanism {
         self.note = nil
     }
     // book: end host-mount-release
+
+    /// An owner that was killed a moment ago may still be on its way out.
+    private func lockPatiently(_ note: borrowing Descriptor) -> Bool {
+        for _ in 0..<40 {
+            if flock(note.number, LOCK_EX | LOCK_NB) == 0 { return true }
+            usleep(5000)
+        }
+        return false
+    }
 
     private func sweep() throws(KernelError) {
         for name in try namesInDirectory(directory) {
