@@ -66,7 +66,7 @@ final class Place: Sendable {
         if access(Products.probe, X_OK) == 0 {
             try copy(Products.probe, to: path + "/bin/hull-probe")
         }
-        for applet in try Place.applets() { symlink("busybox", path + "/bin/" + applet) }
+        for applet in try Place.applets.get() { symlink("busybox", path + "/bin/" + applet) }
         // A shell gives its background jobs this as their standard input.
         mknod(path + "/dev/null", S_IFCHR | 0o666, 0x103)
         try write("root:x:0:0:root:/root:/bin/sh\n", to: path + "/etc/passwd")
@@ -87,13 +87,9 @@ final class Place: Sendable {
             description: "busybox is missing. Install Debian's busybox-static: labs/test does.")
     }
 
-    private static func applets() throws -> [String] {
-        if known.isEmpty {
-            known = try run([busybox(), "--list"]).lines.filter { $0 != "busybox" }
-        }
-        return known
+    private static let applets = Result {
+        try run([busybox(), "--list"]).lines.filter { $0 != "busybox" }
     }
-    nonisolated(unsafe) private static var known: [String] = []
 }
 
 /// The place of the running test.

@@ -157,7 +157,6 @@ final class Program {
             throw ProgramFailure(
                 description: "cannot start \(command[0]): \(String(cString: strerror(number)))")
         }
-        Program.running.insert(started)
         if case .text(let text) = input {
             write(text)
             closeInput()
@@ -288,9 +287,6 @@ final class Program {
         all.merge(extra) { $1 }
         return all.map { "\($0)=\($1)" }
     }
-
-    /// Every process these tests have started, so that a leak can be told from a stranger.
-    nonisolated(unsafe) static var running: Set<pid_t> = []
 }
 
 /// Runs `command` to its end.
