@@ -25,6 +25,10 @@ let package = Package(
         .executable(name: "stage01-chroot", targets: ["stage01-chroot"]),
         .executable(name: "stage02-pid", targets: ["stage02-pid"]),
         .executable(name: "stage03-overlay", targets: ["stage03-overlay"]),
+        .executable(name: "stage04-network", targets: ["stage04-network"]),
+        .executable(name: "stage05-identity", targets: ["stage05-identity"]),
+        .executable(name: "stage06-cgroups", targets: ["stage06-cgroups"]),
+        .executable(name: "stage07-privileges", targets: ["stage07-privileges"]),
         .executable(name: "hull", targets: ["hull"]),
         .executable(name: "hull-probe", targets: ["hull-probe"]),
         .executable(name: "hull-book", targets: ["hull-book"]),
@@ -39,12 +43,16 @@ let package = Package(
         .target(name: "CLinux"),
         .systemLibrary(name: "CLibcap", pkgConfig: "libcap", providers: [.apt(["libcap-dev"])]),
         .systemLibrary(
+            name: "CLibseccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
+        .systemLibrary(
             name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         // The core. Arrows point down only.
         .target(name: "Kernel", dependencies: ["CLinux"]),
-        .target(name: "Isolation", dependencies: ["Kernel", "CLinux", "Terminal"]),
+        .target(
+            name: "Isolation",
+            dependencies: ["Kernel", "CLinux", "CLibcap", "CLibseccomp", "CJansson", "Terminal"]),
         .target(name: "Terminal", dependencies: ["Kernel", "CLinux"]),
         .target(name: "OCISpec", dependencies: ["CJansson"]),
         .target(
@@ -60,6 +68,10 @@ let package = Package(
         stage("stage01-chroot"),
         stage("stage02-pid"),
         stage("stage03-overlay"),
+        stage("stage04-network"),
+        stage("stage05-identity"),
+        stage("stage06-cgroups"),
+        stage("stage07-privileges"),
         .executableTarget(
             name: "hull", dependencies: ["Engine", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),

@@ -11,7 +11,12 @@ import Kernel
 struct InitProcess {
     private let command: ProcessID
 
-    init(caringFor command: ProcessID) { self.command = command }
+    private let mechanisms: [any Mechanism]
+
+    init(caringFor command: ProcessID, behind mechanisms: [any Mechanism]) {
+        self.command = command
+        self.mechanisms = mechanisms
+    }
 
     // book: begin init
     /// Forwards signals and reaps orphans until the command ends; then ends the same way.
@@ -19,9 +24,13 @@ struct InitProcess {
         // The command holds what it needs of these. Kept open here, the handshake would never
         // end, and locks of the host would outlive their owner.
         _ = close_range(3, UInt32.max, 0)
-        // Nobody in the sandbox may look into this process: /proc/1/exe is a file of the host.
-        _ = prctl_set(CInt(linux_PR_SET_DUMPABLE), 0)
+        // The command tells the same steps.
+        Narrator.stop()
         do {
+            for mechanism in mechanisms { try mechanism.seal(.initProcess) }
+            // Nobody in the sandbox may look into this process: /proc/1/exe is a file of the
+            // host. After sealing, which would make it readable again.
+            _ = prctl_set(CInt(linux_PR_SET_DUMPABLE), 0)
             let signals = try SignalQueue(of: Supervisor.signals)
             while true {
                 signals.descriptor.awaitInput()

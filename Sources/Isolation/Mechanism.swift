@@ -9,7 +9,7 @@ import Kernel
 ///     stage 2   ChangeRoot  PIDNamespace  ProcFilesystem
 ///     stage 3   MountNamespace  OverlayRoot  PivotRoot  PIDNamespace  ProcFilesystem  …
 ///
-/// A mechanism does its work in up to four places, in this order:
+/// A mechanism does its work in up to five places, in this order:
 ///
 ///     the host                       the sandbox
 ///     ────────                       ───────────
@@ -17,6 +17,8 @@ import Kernel
 ///     clone3(namespaces) ──────────▶ is born, waits
 ///     adopt(child)
 ///     go ──────────────────────────▶ enter()
+///                                    (init is forked, the terminal opened)
+///                                    seal()
 ///                                    execve(command)
 ///     waits …                        … runs, ends
 ///     release()
@@ -30,6 +32,9 @@ public protocol Mechanism {
     /// The namespaces that the sandbox has to be born in.
     var namespaces: Namespaces { get }
 
+    /// The open directory of the cgroup that it has to be born in; see `CLONE_INTO_CGROUP`.
+    var cgroup: CInt? { get }
+
     /// On the host, before the sandbox exists.
     mutating func prepare() throws(KernelError)
 
@@ -39,6 +44,12 @@ public protocol Mechanism {
     /// In the sandbox, before the command.
     func enter() throws(KernelError)
 
+    /// In the sandbox, as the very last thing before the command.
+    ///
+    /// For what would be in the sandbox's own way before: privileges go here. An init of ours
+    /// is sealed in the same way as the command that it looks after.
+    func seal(_ process: SealedProcess) throws(KernelError)
+
     /// On the host, after the sandbox has gone, in reverse order.
     ///
     /// It is called on every path, even where ``prepare()`` stopped half-way.
@@ -46,15 +57,27 @@ public protocol Mechanism {
     // book: end mechanism
 }
 
+/// Which of a sandbox's two processes is about to lose its privileges.
+public enum SealedProcess: Sendable {
+    /// The one that is going to be the command.
+    case command
+    /// Our init, which stays behind as process 1 (`--init`).
+    case initProcess
+}
+
 extension Mechanism {
     /// No new namespace.
     public var namespaces: Namespaces { [] }
+    /// The owner's cgroup.
+    public var cgroup: CInt? { nil }
     /// Nothing to prepare.
     public mutating func prepare() throws(KernelError) {}
     /// Nothing to do from outside.
     public mutating func adopt(_ child: ProcessID) throws(KernelError) {}
     /// Nothing to do inside.
     public func enter() throws(KernelError) {}
+    /// Nothing to take away.
+    public func seal(_ process: SealedProcess) throws(KernelError) {}
     /// Nothing to give back.
     public mutating func release() throws(KernelError) {}
 }

@@ -47,8 +47,7 @@ public struct Sandbox {
         // Blocked before there is a child, so that no signal falls between the two.
         let signals = try SignalQueue(of: Supervisor.signals)
         Narrator.chapter("sandbox", "start")
-        let namespaces = mechanisms.reduce(into: Namespaces()) { $0.formUnion($1.namespaces) }
-        guard let child = try clone(into: namespaces, why: "a process that starts out set apart")
+        guard let child = try cloneChild()
         else { becomeSandbox(handshake.takeSandboxEnd()) }
         var supervisor = Supervisor(of: child, running: process, signals: signals)
         do {
@@ -60,6 +59,17 @@ public struct Sandbox {
         }
     }
     // book: end sandbox-start
+
+    private func cloneChild() throws(KernelError) -> ProcessID? {
+        var namespaces = Namespaces()
+        var cgroup: CInt?
+        for mechanism in mechanisms {
+            namespaces.formUnion(mechanism.namespaces)
+            cgroup = cgroup ?? mechanism.cgroup
+        }
+        return try clone(
+            into: namespaces, cgroup: cgroup, why: "a process that starts out set apart")
+    }
 
     /// Does what has to be done to the child from outside and lets it go.
     ///
@@ -87,7 +97,7 @@ public struct Sandbox {
         } catch {
             channel.fail(with: error)
         }
-        process.start(reportingTo: channel)
+        process.start(behind: mechanisms, reportingTo: channel)
     }
 
     // book: begin sandbox-enter
@@ -101,7 +111,7 @@ public struct Sandbox {
             Narrator.chapter(mechanism.name, "enter")
             try mechanism.enter()
         }
-        Narrator.chapter("command", "execute")
+        Narrator.chapter("command", "start")
     }
     // book: end sandbox-enter
 }

@@ -36,13 +36,23 @@ public struct SandboxedProcess: Sendable {
 
 extension SandboxedProcess {
     /// Becomes the command. Called in the sandbox, after the last mechanism.
-    func start(reportingTo channel: borrowing SandboxEnd) -> Never {
+    ///
+    /// Sealing comes last: a session, a terminal and an init may be more than the command
+    /// itself is allowed to make.
+    func start(
+        behind mechanisms: [any Mechanism], reportingTo channel: borrowing SandboxEnd
+    ) -> Never {
         do {
-            if hasInit { try becomeInit() }
+            if hasInit { try becomeInit(behind: mechanisms) }
             try connect(to: channel)
             umask(0o022)
             resetSignalHandlers()
             try setBlockedSignals(.none)
+            for mechanism in mechanisms {
+                Narrator.chapter(mechanism.name, "seal")
+                try mechanism.seal(.command)
+            }
+            Narrator.chapter("command", "execute")
             try execute(arguments, environment: environment, why: "from here on it is the command")
         } catch {
             channel.fail(with: error)
@@ -50,9 +60,9 @@ extension SandboxedProcess {
     }
 
     /// Stays behind as process 1; only its child, which is to be the command, returns.
-    private func becomeInit() throws(KernelError) {
+    private func becomeInit(behind mechanisms: [any Mechanism]) throws(KernelError) {
         if let command = try clone(into: [], why: "the command is the child of our init") {
-            InitProcess(caringFor: command).run()
+            InitProcess(caringFor: command, behind: mechanisms).run()
         }
         Narrator.commandHasInit()
         try dieWithParent(why: "if init is killed, so is the command")

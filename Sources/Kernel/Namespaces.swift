@@ -18,11 +18,19 @@ public struct Namespaces: OptionSet, Hashable, Sendable {
     public static let pid = Namespaces(rawValue: UInt64(CLONE_NEWPID))
     /// Links, addresses, routes, sockets. See `network_namespaces(7)`.
     public static let network = Namespaces(rawValue: UInt64(CLONE_NEWNET))
+    /// User and group ids, and capabilities. See `user_namespaces(7)`.
+    public static let user = Namespaces(rawValue: UInt64(CLONE_NEWUSER))
+    /// Which cgroup is the top of the tree. See `cgroup_namespaces(7)`.
+    public static let cgroup = Namespaces(rawValue: UInt64(CLONE_NEWCGROUP))
+    /// Monotonic and boot-time clocks. See `time_namespaces(7)`.
+    public static let time = Namespaces(rawValue: UInt64(linux_CLONE_NEWTIME))
 
     private static let names: [(Namespaces, symbol: String, option: String)] = [
         (.mount, "CLONE_NEWNS", "--mount --propagation unchanged"),
         (.uts, "CLONE_NEWUTS", "--uts"), (.ipc, "CLONE_NEWIPC", "--ipc"),
         (.pid, "CLONE_NEWPID", "--pid --kill-child"), (.network, "CLONE_NEWNET", "--net"),
+        (.user, "CLONE_NEWUSER", "--user"), (.cgroup, "CLONE_NEWCGROUP", "--cgroup"),
+        (.time, "CLONE_NEWTIME", "--time"),
     ]
 
     fileprivate var symbols: String {
@@ -52,12 +60,20 @@ public struct ProcessID: RawRepresentable, Hashable, Sendable {
 /// Only a process with a single thread may call this: the child goes on running
 /// Swift, and a lock held by a thread that was not copied would never be released.
 /// See `clone3(2)`.
+/// - Parameter cgroup: the open directory of the cgroup to start in; nil for the parent's.
 /// - Returns: the child's number in the parent, nil in the child.
-public func clone(into namespaces: Namespaces, why: StaticString) throws(KernelError) -> ProcessID?
-{
+public func clone(
+    into namespaces: Namespaces, cgroup: CInt? = nil, why: StaticString
+) throws(KernelError) -> ProcessID? {
     var arguments = clone_args()
     arguments.flags = namespaces.rawValue
     arguments.exit_signal = UInt64(SIGCHLD)
+    var symbols = namespaces.symbols
+    if let cgroup {
+        arguments.flags |= linux_CLONE_INTO_CGROUP
+        arguments.cgroup = UInt64(cgroup)
+        symbols += "|CLONE_INTO_CGROUP, cgroup=\(cgroup)"
+    }
     let child = clone3(&arguments, MemoryLayout<clone_args>.size)
     if child == 0 { return nil }
     // The child says nothing here, so that the call is told once.
@@ -65,7 +81,7 @@ public func clone(into namespaces: Namespaces, why: StaticString) throws(KernelE
     try systemCall(
         "clone3",
         [
-            .symbol("{flags=\(namespaces.symbols), exit_signal=SIGCHLD}"),
+            .symbol("{flags=\(symbols), exit_signal=SIGCHLD}"),
             .number(MemoryLayout<clone_args>.size),
         ],
         on: "a process in new namespaces", why: why,

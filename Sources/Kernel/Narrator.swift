@@ -92,6 +92,12 @@ public enum Narrator {
     /// Said by the host once the sandbox has spoken for the last time.
     public static func sandboxIsSilent() { announced = "" }
 
+    /// Says no more in this process; what another one says is its own affair.
+    public static func stop() {
+        format = nil
+        output = -1
+    }
+
     /// Said by the command of a sandbox with an init: in shell form the shell is that init.
     public static func commandHasInit() { shellIsInit = true }
 

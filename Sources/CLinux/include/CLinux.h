@@ -142,6 +142,7 @@ enum {
   linux_MOVE_MOUNT_F_EMPTY_PATH = 4,
   linux_MOVE_MOUNT_T_SYMLINKS = 0x10,
   linux_FSOPEN_CLOEXEC = 1,
+  linux_CLONE_NEWTIME = 0x80,
   linux_FSMOUNT_CLOEXEC = 1,
   linux_MOUNT_ATTR_RDONLY = 1,
   linux_PR_SET_PDEATHSIG = 1,
@@ -153,5 +154,7 @@ enum {
   linux_SI_KERNEL = 0x80,
   linux_CLOSE_RANGE_CLOEXEC = 4,
 };
+// It does not fit into an int.
+static const unsigned long long linux_CLONE_INTO_CGROUP = 0x200000000ULL;
 
 #endif

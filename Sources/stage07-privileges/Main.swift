@@ -1,0 +1,28 @@
+import Isolation
+import Kernel
+import Terminal
+
+/// Stage 7: no more privileges than it needs.
+@main enum Main {
+    private static let command = Command(
+        "stage07-privileges", "ROOTFS COMMAND [ARG...]",
+        "Run COMMAND in a mount namespace, on an overlay over ROOTFS that takes all writes.",
+        options: [.explain, .initProcess] + ContainerFilesystem.options + [
+            Option("keep", nil, .required("DIR"), "Keep what is written, in DIR/upper.")
+        ])
+
+    static func main() {
+        Program.run { arguments throws(KernelError) in
+            guard let call = try StageCall(command, arguments) else { return 0 }
+            // book: begin stage07-list
+            let root = OverlayRoot(
+                lower: [try call.resolvedRootfs()],
+                upper: call.options.value("keep").map { .kept(in: $0) }
+                    ?? .throwAway(in: StateDirectories().scratch))
+            let filesystem = try ContainerFilesystem(call.options)
+            var sandbox = Sandbox(try filesystem.mechanisms(on: root), running: call.process)
+            // book: end stage07-list
+            return try sandbox.run().code
+        }
+    }
+}
