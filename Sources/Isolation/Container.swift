@@ -19,10 +19,14 @@ public struct ContainerFilesystem: Sendable {
     // book: begin container-list
     /// Everything from the mount namespace on, in the only order that works.
     ///
-    /// - Parameter root: mounts the root file system and makes it the current directory.
+    /// - Parameters:
+    ///   - root: mounts the root file system and makes it the current directory.
+    ///   - files: what the network adds to /etc.
     /// - Throws: `EINVAL` where a request is none.
-    public func mechanisms(on root: any Mechanism) throws(KernelError) -> [any Mechanism] {
-        let volumes = Volumes(volumes)
+    public func mechanisms(
+        on root: any Mechanism, showing files: NetworkFiles? = nil
+    ) throws(KernelError) -> [any Mechanism] {
+        let volumes = Volumes(volumes, files: files)
         var list: [any Mechanism] = [
             MountNamespace(),
             root,
