@@ -12,6 +12,8 @@ public struct ContainerRequest: Sendable {
     public var process: SandboxedProcess
     /// Volumes, memory, the working directory.
     public var filesystem = ContainerFilesystem()
+    /// As whom the command runs, and what it may do.
+    public var privileges = ContainerPrivileges()
     /// The host name; the container's id where there is none.
     public var hostName: String?
     /// Whether the container has a network with nothing but loopback.
@@ -55,6 +57,7 @@ public struct ContainerRequest: Sendable {
         var list = try filesystem.mechanisms(on: root)
         list += [try HostName(hostName ?? id), IPCNamespace()]
         if hasEmptyNetwork { list.append(EmptyNetwork()) }
+        list += try privileges.mechanisms()
         return list
     }
     // book: end container-run
