@@ -13,6 +13,8 @@ public struct ContainerPrivileges: Sendable {
     public var isPrivileged = false
     /// Whether programs can give no more than the command started with.
     public var hasNoNewPrivileges = false
+    /// The filter on system calls; nil for none.
+    public var seccomp: SeccompFilter.Profile? = .standard
     /// Limits of each process.
     public var limits: [RequestedLimit] = []
 
@@ -21,20 +23,43 @@ public struct ContainerPrivileges: Sendable {
 
     // book: begin privileges-list
     /// What takes the privileges away, in the only order that works.
-    public func mechanisms() throws(KernelError) -> [any Mechanism] {
+    ///
+    /// - Parameter state: where compiled filters are kept.
+    public func mechanisms(
+        in state: StateDirectories = StateDirectories()
+    ) throws(KernelError) -> [any Mechanism] {
         var list: [any Mechanism] = [SessionKeyring()]
         // May need CAP_SYS_RESOURCE.
         if !limits.isEmpty { list.append(ProcessLimits(limits)) }
         // Needs CAP_SETPCAP.
         list.append(BoundingSet(keeping: capabilities.bounding))
+        let filter = seccomp.map {
+            SeccompFilter(
+                $0, for: capabilities.bounding, needing: callsBehindFilter,
+                cachedIn: state.seccompFilters)
+        }
+        // To load a filter needs CAP_SYS_ADMIN, or the promise that no program can gain anything
+        // by running under a strange filter. Without the promise it has to come now, and has to
+        // allow what is still to be done.
+        if let filter, !hasNoNewPrivileges { list.append(filter) }
         // Needs CAP_SETGID and CAP_SETUID.
         list.append(UserIdentity(user ?? "0", additionalGroups: additionalGroups))
-        // The last that needs any.
+        // Takes what was needed until here.
         list.append(Capabilities(capabilities))
-        if hasNoNewPrivileges { list.append(NoNewPrivileges()) }
+        if hasNoNewPrivileges {
+            list.append(NoNewPrivileges())
+            // With the promise it comes last, and need not allow any of the above.
+            if let filter { list.append(filter) }
+        }
         return list
     }
     // book: end privileges-list
+
+    private var callsBehindFilter: [String] {
+        let always = ["execve", "exit_group"]
+        if hasNoNewPrivileges { return always }
+        return always + ["setgroups", "setresgid", "setresuid", "prctl", "capget", "capset"]
+    }
 
     /// `process` without what the owner's environment says about the owner's home.
     public func process(_ process: SandboxedProcess) -> SandboxedProcess {
@@ -59,7 +84,8 @@ extension ContainerPrivileges {
             "ulimit", nil, .required("NAME=SOFT[:HARD]"),
             "Limit each process, such as nofile=1024:2048; repeatable."),
         Option(
-            "security-opt", nil, .required("OPTION"), "no-new-privileges; repeatable."),
+            "security-opt", nil, .required("OPTION"),
+            "no-new-privileges, seccomp=FILE or seccomp=unconfined; repeatable."),
     ]
 
     /// What the options ask for.
@@ -69,6 +95,7 @@ extension ContainerPrivileges {
         user = arguments.value("user")
         additionalGroups = arguments.values("group-add")
         isPrivileged = arguments.has("privileged")
+        if isPrivileged { seccomp = nil }
         capabilities = try Self.capabilities(arguments)
         for text in arguments.values("ulimit") { limits.append(try RequestedLimit(parsing: text)) }
         for text in arguments.values("security-opt") { try apply(text) }
@@ -102,10 +129,13 @@ extension ContainerPrivileges {
         switch (name, value) {
         case ("no-new-privileges", nil), ("no-new-privileges", "true"): hasNoNewPrivileges = true
         case ("no-new-privileges", "false"): hasNoNewPrivileges = false
+        case ("seccomp", "unconfined"): seccomp = nil
+        case ("seccomp", "default"): seccomp = .standard
+        case ("seccomp", let path?) where !path.isEmpty: seccomp = .file(path)
         default:
             throw KernelError(
                 "security option", text.isEmpty ? "\"\"" : text, .invalidArgument,
-                remedy: "There is no-new-privileges.")
+                remedy: "There are no-new-privileges and seccomp=FILE or seccomp=unconfined.")
         }
     }
 }

@@ -53,6 +53,7 @@ int is_on_read_only_mount(int fd);
 
 enum {
   linux_PR_SET_KEEPCAPS = 8,
+  linux_PR_GET_SECCOMP = 21,
   linux_PR_CAPBSET_READ = 23,
   linux_PR_CAPBSET_DROP = 24,
   linux_PR_SET_NO_NEW_PRIVS = 38,
