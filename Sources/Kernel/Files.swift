@@ -156,3 +156,17 @@ public func randomName() -> String {
     }
     return name
 }
+
+/// The numbers of a block device, as `254:0`. See `stat(2)`, `makedev(3)`.
+///
+/// - Throws: `ENOTBLK` where the path leads to something else.
+public func blockDeviceNumbers(_ path: String) throws(KernelError) -> String {
+    var status = stat()
+    guard stat(path, &status) == 0 else { throw KernelError("stat", path, .current) }
+    guard status.st_mode & S_IFMT == S_IFBLK else {
+        throw KernelError(
+            "block device", path, Errno(rawValue: ENOTBLK),
+            remedy: "Name a whole disk, such as /dev/sda; `lsblk -d` lists them.")
+    }
+    return "\(device_major(status.st_rdev)):\(device_minor(status.st_rdev))"
+}

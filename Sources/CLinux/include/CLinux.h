@@ -122,6 +122,9 @@ int first_operand(void);
 /// Which option letter next_option complained of, 0 for a long one.
 int rejected_option(void);
 
+/// memmem(3), which glibc shows only to those who ask for GNU's extensions.
+void *memmem(const void *haystack, size_t length, const void *needle,
+             size_t needle_length);
 /// "ENOENT" for ENOENT; NULL for a number that has no name.
 const char *errno_name(int number);
 /// The thread's errno, read through a call that nothing can be moved across.
