@@ -6,6 +6,8 @@ import Terminal
 public struct ContainerLimits: Sendable {
     /// The limits themselves.
     public var limits = ResourceLimits()
+    /// The host's devices that show in it, beside those that every container has.
+    public var devices: [HostDevice] = []
     /// The cgroup to make the container's in; nil for the topmost that we may manage.
     public var parent: String?
 
@@ -16,7 +18,7 @@ public struct ContainerLimits: Sendable {
     ///
     /// - Parameter name: what to call it; a random one where there is no better.
     public func controlGroup(named name: String = randomName()) -> ControlGroup {
-        ControlGroup(named: name, limits, parent: parent)
+        ControlGroup(named: name, limits, devices: devices, parent: parent)
     }
 }
 
@@ -37,6 +39,10 @@ extension ContainerLimits {
             "Limit rbps, wbps, riops, wiops of a disk; repeatable."),
         Option("io-weight", nil, .required("N"), "Share of short disks, 1 to 1000."),
         Option("blkio-weight", nil, .required("N"), "Docker's name for --io-weight."),
+        Option(
+            "device", nil, .required("PATH[:DST[:rwm]]"),
+            "Hand a device of the host in; repeatable."
+        ),
         Option("cgroup-parent", nil, .required("CGROUP"), "Make the cgroup in this one."),
     ]
 
@@ -45,6 +51,7 @@ extension ContainerLimits {
     public init(_ arguments: Arguments) throws(KernelError) {
         self.init()
         parent = arguments.value("cgroup-parent")
+        for text in arguments.values("device") { devices.append(try HostDevice(parsing: text)) }
         try readMemory(arguments)
         try readCPU(arguments)
         limits.processes = try arguments.number("pids-limit", in: 1...4_194_304, "processes")
@@ -179,7 +186,13 @@ extension TransferLimit {
             "option", "--io-max \(text)", .invalidArgument,
             remedy: "Write DEVICE:KIND=N,… with KIND one of rbps, wbps, riops, wiops.")
         guard let colon = text.lastIndex(of: ":") else { throw wrong }
-        self.init(device: try blockDeviceNumbers(String(text[..<colon])))
+        let path = String(text[..<colon])
+        guard let disk = try DeviceNode(at: path), disk.isBlock else {
+            throw KernelError(
+                "option", "--io-max \(text)", Errno(rawValue: ENOTBLK),
+                remedy: "Name a whole disk, such as /dev/sda; `lsblk -d` lists them.")
+        }
+        self.init(device: "\(disk.major):\(disk.minor)")
         for part in split(String(text[text.index(after: colon)...]), at: ",") {
             let sides = split(part, at: "=")
             guard sides.count == 2, let number = ByteSize.parse(sides[1]), number > 0 else {

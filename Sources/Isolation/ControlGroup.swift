@@ -13,6 +13,9 @@ public final class ControlGroup: Mechanism {
     private let limits: ResourceLimits
     private let groupName: String
     private let parent: String?
+    /// The host's devices that it may use.
+    let devices: [HostDevice]
+    private var plan: [ControlGroupHierarchy]?
     private var directories: ControlGroupDirectories?
 
     /// How often the kernel killed a process for lack of memory. Known after ``release()``.
@@ -20,26 +23,45 @@ public final class ControlGroup: Mechanism {
 
     /// - Parameters:
     ///   - name: what the cgroup is called; no two may have the same.
+    ///   - devices: the host's devices that it may use, beside those that every container has.
     ///   - parent: the cgroup to make it in, below the topmost that we may manage.
-    public init(named name: String, _ limits: ResourceLimits, parent: String? = nil) {
+    public init(
+        named name: String, _ limits: ResourceLimits, devices: [HostDevice] = [],
+        parent: String? = nil
+    ) {
         groupName = name
         self.limits = limits
+        self.devices = devices
         self.parent = parent
     }
+
+    /// Finds out where it is going to be. Nothing is made yet.
+    /// - Returns: its directories.
+    /// - Throws: where a limit is asked for that the host cannot keep.
+    @discardableResult
+    public func locate() throws(KernelError) -> [String] {
+        let all = try ControlGroupHierarchy.usable(below: parent)
+        try checkControllers(in: all)
+        let used = all.filter(isUsed)
+        plan = used
+        return used.map { "\($0.commonPath)/\(groupName)" }
+    }
+
+    /// The hierarchies that it has a directory in.
+    var hierarchies: [ControlGroupHierarchy] { directories?.parts.map(\.hierarchy) ?? [] }
 
     // book: begin cgroup-prepare
     /// Makes the cgroup and sets its limits, before there is anyone to hold to them.
     /// - Throws: where a limit is asked for that the host cannot keep; nothing is made then.
     public func prepare() throws(KernelError) {
-        let hierarchies = try ControlGroupHierarchy.usable(below: parent)
-        ControlGroupDirectories.sweep(hierarchies)
-        try checkControllers(in: hierarchies)
-        let used = hierarchies.filter(isUsed)
-        if used.isEmpty { return }
-        let directories = try ControlGroupDirectories(named: groupName, in: used)
+        if plan == nil { try locate() }
+        guard let plan, !plan.isEmpty else { return }
+        ControlGroupDirectories.sweep(plan)
+        let directories = try ControlGroupDirectories(named: groupName, in: plan)
         self.directories = directories
         try enableControllers(in: directories)
         for limit in limits.files { try apply(limit, in: directories) }
+        try restrictDevices(in: directories)
     }
     // book: end cgroup-prepare
 
@@ -153,6 +175,32 @@ extension LimitFiles {
         default: "The kernel does not take this value, or the cgroup above has less."
         }
     }
+}
+
+// MARK: - Devices
+
+extension ControlGroup {
+    // book: begin cgroup-devices
+    /// Refuses every device, then allows some: rules in version 1, a program in version 2.
+    private func restrictDevices(in directories: ControlGroupDirectories) throws(KernelError) {
+        let rules = DeviceRule.defaults + devices.map(\.rule)
+        do throws(KernelError) {
+            if let part = directories.part(with: "devices") {
+                try writeControl(part.path + "/devices.deny", "a", why: "no device at all")
+                for rule in rules {
+                    try writeControl(part.path + "/devices.allow", rule.text, why: "but this one")
+                }
+            } else if let cgroup = directories.descriptor {
+                try attachDeviceProgram(
+                    DeviceRule.program(allowing: rules), to: cgroup,
+                    why: "asked from here on whenever a device is opened")
+            }
+        } catch {
+            // Whoever is not root cannot; nor can they make device nodes.
+            guard error.errno == .notPermitted, geteuid() != 0 else { throw error }
+        }
+    }
+    // book: end cgroup-devices
 }
 
 // MARK: - Version 2

@@ -19,7 +19,7 @@ enum RunCommand {
             Option("network", nil, .required("MODE"), "none or host; host if not given."),
             Option("rootfs", nil, .required("DIR"), "Use a directory in place of IMAGE."),
             .initProcess,
-        ] + ContainerFilesystem.options + [.explain],
+        ] + ContainerFilesystem.options + ContainerLimits.options + [.explain],
         notes: """
             With --rootfs, COMMAND follows the options. The exit code is the command's; 125 if
             hull failed, 126 if COMMAND cannot be executed, 127 if it is not there, 128 + n if
@@ -47,6 +47,7 @@ enum RunCommand {
         if !options.has("workdir"), let directory = source.configuration?.workingDirectory {
             request.filesystem.workingDirectory = directory
         }
+        request.limits = try ContainerLimits(options)
         request.hostName = options.value("hostname")
         request.hasEmptyNetwork = try hasEmptyNetwork(options)
         request.isThrowAway = options.has("rm")

@@ -20,10 +20,9 @@ import Terminal
                 upper: call.options.value("keep").map { .kept(in: $0) }
                     ?? .throwAway(in: StateDirectories().scratch))
             let filesystem = try ContainerFilesystem(call.options)
-            let limits = try ContainerLimits(call.options)
+            let group = try ContainerLimits(call.options).controlGroup()
             var sandbox = Sandbox(
-                [limits.controlGroup()] + (try filesystem.mechanisms(on: root)),
-                running: call.process)
+                [group] + (try filesystem.mechanisms(on: root, in: group)), running: call.process)
             // book: end stage06-list
             return try sandbox.run().code
         }

@@ -32,6 +32,13 @@ int landlock_abi(void);
 /// syslog(2) under the name that glibc has for it.
 int klogctl(int type, char *buffer, int length);
 
+// Control groups -------------------------------------------------------------
+
+/// bpf(2) with BPF_PROG_LOAD: a program for BPF_CGROUP_DEVICE. Its descriptor.
+int bpf_load_device_program(const uint64_t *instructions, uint32_t count);
+/// bpf(2) with BPF_PROG_ATTACH, beside whatever a service manager has attached.
+int bpf_attach_device_program(int cgroup, int program);
+
 // Mounts and file systems ----------------------------------------------------
 
 int pivot_root(const char *new_root, const char *put_old);
