@@ -21,9 +21,13 @@ public struct ContainerFilesystem: Sendable {
     // book: begin container-list
     /// Everything from the mount namespace on, in the only order that works.
     ///
-    /// - Parameter root: mounts the root file system and makes it the current directory.
+    /// - Parameters:
+    ///   - root: mounts the root file system and makes it the current directory.
+    ///   - group: the cgroup that shows in it.
     /// - Throws: `EINVAL` where a request is none.
-    public func mechanisms(on root: any Mechanism) throws(KernelError) -> [any Mechanism] {
+    public func mechanisms(
+        on root: any Mechanism, in group: ControlGroup? = nil
+    ) throws(KernelError) -> [any Mechanism] {
         let volumes = Volumes(volumes)
         var list: [any Mechanism] = [
             MountNamespace(),
@@ -37,7 +41,9 @@ public struct ContainerFilesystem: Sendable {
             PIDNamespace(),
             ProcFilesystem(),
             DeviceFilesystem(hasConsole: hasTerminal),
+            HostDevices(group?.devices ?? []),
             SysFilesystem(),
+            ControlGroupFilesystem(of: group),
             try TemporaryFilesystems(parsing: temporary),
             AttachedVolumes(volumes),
         ]

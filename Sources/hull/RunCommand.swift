@@ -19,7 +19,8 @@ enum RunCommand {
             Option("network", nil, .required("MODE"), "none or host; host if not given."),
             Option("rootfs", nil, .required("DIR"), "Use a directory in place of IMAGE."),
             .initProcess,
-        ] + ContainerFilesystem.options + ContainerPrivileges.options + [.explain],
+        ] + ContainerFilesystem.options + ContainerLimits.options
+            + ContainerPrivileges.options + [.explain],
         notes: """
             With --rootfs, COMMAND follows the options. The exit code is the command's; 125 if
             hull failed, 126 if COMMAND cannot be executed, 127 if it is not there, 128 + n if
@@ -50,6 +51,7 @@ enum RunCommand {
         request.privileges = try ContainerPrivileges(options)
         if !options.has("user") { request.privileges.user = source.configuration?.user }
         request.filesystem.hasMasks = !request.privileges.isPrivileged
+        request.limits = try ContainerLimits(options)
         request.hostName = options.value("hostname")
         request.hasEmptyNetwork = try hasEmptyNetwork(options)
         request.isThrowAway = options.has("rm")
