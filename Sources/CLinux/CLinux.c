@@ -65,6 +65,13 @@ int mount_setattr(int dirfd, const char *path, unsigned int flags,
                  sizeof attributes);
 }
 
+int mount_setattr_idmap(int mount, unsigned int flags, int user_namespace) {
+  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP,
+                                  .userns_fd = user_namespace};
+  return syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | flags,
+                 &attributes, sizeof attributes);
+}
+
 int fsopen(const char *type, unsigned int flags) {
   return syscall(SYS_fsopen, type, flags);
 }

@@ -12,6 +12,8 @@ public struct ContainerFilesystem: Sendable {
     public var workingDirectory = "/"
     /// Whether the command gets a terminal.
     public var hasTerminal = false
+    /// Whether the sandbox's root is root of a user namespace only.
+    public var isInUserNamespace = !isInFirstUserNamespace
 
     /// The usual: a writable root and nothing added.
     public init() {}
@@ -23,19 +25,22 @@ public struct ContainerFilesystem: Sendable {
     /// - Throws: `EINVAL` where a request is none.
     public func mechanisms(on root: any Mechanism) throws(KernelError) -> [any Mechanism] {
         let volumes = Volumes(volumes)
-        var list: [any Mechanism] = [
+        let borrowed = isInUserNamespace ? BorrowedMounts() : nil
+        var list: [(any Mechanism)?] = [
             MountNamespace(),
             root,
             PivotRoot(),
             // The sources of volumes are all that is needed of the host.
             volumes,
+            // In a user namespace more is needed.
+            borrowed,
             DetachHostRoot(),
             ClosedDescriptors(),
             // From here on a path leads nowhere but into the new root.
             PIDNamespace(),
-            ProcFilesystem(),
-            DeviceFilesystem(hasConsole: hasTerminal),
-            SysFilesystem(),
+            ProcFilesystem(borrowed),
+            DeviceFilesystem(hasConsole: hasTerminal, borrowed),
+            SysFilesystem(borrowed),
             try TemporaryFilesystems(parsing: temporary),
             AttachedVolumes(volumes),
             // After what they cover is there; masks need the new /dev/null.
@@ -45,7 +50,7 @@ public struct ContainerFilesystem: Sendable {
         if workingDirectory != "/" { list.append(try WorkingDirectory(workingDirectory)) }
         // Last: everything above may make directories to mount on.
         if isReadOnly { list.append(ReadOnlyRoot()) }
-        return list
+        return list.compactMap { $0 }
     }
     // book: end container-list
 }

@@ -57,6 +57,8 @@ extension Errno {
     public static let notExecutable = Errno(rawValue: ENOEXEC)
     /// The directory still has entries.
     public static let notEmpty = Errno(rawValue: ENOTEMPTY)
+    /// The number is out of range.
+    public static let outOfRange = Errno(rawValue: ERANGE)
     /// The process is gone.
     public static let noSuchProcess = Errno(rawValue: ESRCH)
     /// The kernel does not have this call.
