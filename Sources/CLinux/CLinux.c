@@ -109,6 +109,10 @@ int is_mount_root(const char *path) {
   return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
+int open_message_queue(const char *name, int flags, mode_t mode) {
+  return syscall(SYS_mq_open, name, flags, mode, NULL);
+}
+
 // Descriptors
 
 static void fill(sigset_t *set, uint64_t mask) {

@@ -15,7 +15,8 @@ import Kernel
 ///     165535          ── 65536
 public enum OrdinaryUser {
     /// Whether this process is root only in the namespace that it has made for itself.
-    // The processes that become root have one thread and never get a second.
+    ///
+    /// The processes that become root have one thread and never get a second.
     nonisolated(unsafe) public private(set) static var isRootOfItsOwn = false
 
     // book: begin become-root

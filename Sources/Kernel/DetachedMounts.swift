@@ -69,7 +69,7 @@ public func mapOwners(
         "mount_setattr",
         [
             .number(Int(number)), .text(""), .symbol("AT_EMPTY_PATH"),
-            .symbol("{attr_set=MOUNT_ATTR_IDMAP, userns_fd=\(user)}"),
+            .symbol("{attr_set=MOUNT_ATTR_IDMAP}"),
         ],
         on: path, why: why
     ) { mount_setattr_idmap(number, 0, user) }

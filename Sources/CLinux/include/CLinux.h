@@ -63,6 +63,9 @@ long file_system_magic(int fd);
 /// statx(2) says whether a path is the root of a mount: 1, 0, or -1.
 int is_mount_root(const char *path);
 
+/// mq_open(2), under the name without its slash.
+int open_message_queue(const char *name, int flags, mode_t mode);
+
 // Descriptors ----------------------------------------------------------------
 
 int pipe2(int descriptors[2], int flags);
