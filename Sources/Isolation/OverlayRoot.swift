@@ -25,6 +25,7 @@ public final class OverlayRoot: Mechanism {
     private var scratch: OwnedDirectory?
     private let mapsOwners: Bool
     private var owners: MappedOwners?
+    private var early: EarlyOverlay?
 
     /// A union of `lower`, topmost first, under an upper layer.
     ///
@@ -57,7 +58,12 @@ public final class OverlayRoot: Mechanism {
             try makeDirectories("\(directory)/\(name)", why: "overlayfs asks for it")
         }
         if mapsOwners { try prepareOwners() }
+        if OrdinaryUser.isRootOfItsOwn {
+            early = try EarlyOverlay(on: merged, options: options)
+        }
     }
+
+    private var merged: String { directory + "/merged" }
 
     private func prepareOwners() throws(KernelError) {
         for path in shownLower {
@@ -77,11 +83,12 @@ public final class OverlayRoot: Mechanism {
     // book: begin overlay-enter
     /// Mounts the union and goes there: the next mechanism makes it the root.
     public func enter() throws(KernelError) {
-        let merged = directory + "/merged"
         try owners?.attach(on: [directory] + shownLower)
-        try mount(
-            "overlay", on: merged, type: "overlay", options: options,
-            why: "one tree out of the layers: reads fall through, writes stay on top")
+        if early == nil {
+            try mount(
+                "overlay", on: merged, type: "overlay", options: options,
+                why: "one tree out of the layers: reads fall through, writes stay on top")
+        }
         try changeDirectory(merged, why: "the root that is to be")
     }
     // book: end overlay-enter
@@ -89,6 +96,7 @@ public final class OverlayRoot: Mechanism {
     /// Removes what nobody keeps. The mount itself went with the mount namespace.
     public func release() throws(KernelError) {
         owners = nil
+        try early.take()?.release()
         try scratch.take()?.release()
     }
 

@@ -18,7 +18,7 @@ public final class UserModeNetwork: Mechanism {
     /// A new network namespace.
     public let namespaces: Namespaces = .network
     private let ports: [String]
-    private var pasta: ProcessID?
+    private var pasta: RunningHelper?
 
     /// The address in the sandbox at which pasta answers for the host's name server.
     static let nameServer = "169.254.1.1"
@@ -85,25 +85,15 @@ public final class UserModeNetwork: Mechanism {
         let ready = try Descriptor.open(note, O_RDONLY | O_NONBLOCK)
         // A file and no pipe: nobody reads it later, and pasta must not be stopped by that.
         let said = Descriptor(owning: memfd_create("pasta", 0))
-        pasta = try program.start(
+        let pasta = try program.start(
             [
                 "--foreground", "--quiet", "--config-net", "--netns", directory + "/net",
                 "--no-netns-quit", "--ns-ifname", "eth0", "--no-map-gw",
                 "--dns-forward", UserModeNetwork.nameServer, "-T", "none", "-U", "none",
                 "--pid", note,
             ] + ports, errors: said.number, why: "it carries what the sandbox sends and gets")
-        try awaitStart(ready, said)
-    }
-
-    private func awaitStart(
-        _ ready: borrowing Descriptor, _ said: borrowing Descriptor
-    ) throws(KernelError) {
-        let process = Descriptor(owning: pidfd_open(pasta?.rawValue ?? 0, 0))
-        var requests = [ready.number, process.number].map {
-            pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
-        }
-        while poll(&requests, 2, -1) < 0 {}
-        if requests[0].revents & Int16(POLLIN) != 0 { return }
+        self.pasta = pasta
+        if pasta.waits(for: ready.number) { return }
         lseek(said.number, 0, SEEK_SET)
         throw refusal(String(decoding: try said.readAll(), as: UTF8.self))
     }
@@ -123,8 +113,6 @@ public final class UserModeNetwork: Mechanism {
 
     /// Ends pasta.
     public func release() throws(KernelError) {
-        guard let pasta = pasta.take(), waitpid(pasta.rawValue, nil, WNOHANG) == 0 else { return }
-        kill(pasta.rawValue, SIGTERM)
-        _ = try wait(for: pasta)
+        try pasta.take()?.stop()
     }
 }

@@ -27,10 +27,10 @@ public struct HelperProgram: Sendable {
         guard pipe2(&ends, O_CLOEXEC) == 0 else { throw KernelError("pipe2", path, .current) }
         let reading = Descriptor(owning: ends[0])
         let writing = Descriptor(owning: ends[1])
-        let child = try start(arguments, errors: writing.number, why: why)
+        let helper = try start(arguments, errors: writing.number, why: why)
         _ = consume writing
         let said = String(decoding: try reading.readAll(limit: 1 << 16), as: UTF8.self)
-        guard try wait(for: child) != .exited(0) else { return }
+        guard try wait(for: helper.process) != .exited(0) else { return }
         let lines = split(said, at: "\n").filter { !$0.isEmpty }
         throw KernelError(
             "run", path, .inputOutput, remedy: lines.last.map { "It says: \($0)" } ?? "")
@@ -41,7 +41,7 @@ public struct HelperProgram: Sendable {
     /// - Parameter errors: where its standard output and error go; nowhere if nil.
     public func start(
         _ arguments: [String], errors: CInt?, why: StaticString
-    ) throws(KernelError) -> ProcessID {
+    ) throws(KernelError) -> RunningHelper {
         let words = [path] + arguments
         var list = clone_args()
         list.exit_signal = UInt64(SIGCHLD)
@@ -54,7 +54,7 @@ public struct HelperProgram: Sendable {
             if child == 0 { become(words, errors) }
             return child
         }
-        return ProcessID(rawValue: child)
+        return RunningHelper(process: ProcessID(rawValue: child))
     }
 
     private func become(_ words: [String], _ errors: CInt?) -> Never {
@@ -69,5 +69,30 @@ public struct HelperProgram: Sendable {
         var argv = words.map { strdup($0) } + [nil]
         execv(path, &argv)
         _exit(127)
+    }
+}
+
+/// A program that goes on working for us.
+public struct RunningHelper: Sendable {
+    /// Its process, a child of this one.
+    public let process: ProcessID
+
+    /// Sleeps until it has ended, `descriptor` can be read, or the time is up.
+    ///
+    /// - Returns: whether it still runs.
+    public func waits(for descriptor: CInt = -1, milliseconds: CInt = -1) -> Bool {
+        let handle = Descriptor(owning: pidfd_open(process.rawValue, 0))
+        var requests = [handle.number, descriptor].map {
+            pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+        }
+        while poll(&requests, 2, milliseconds) < 0 && current_errno() == EINTR {}
+        return requests[0].revents == 0
+    }
+
+    /// Ends it, unless somebody has seen it end.
+    public func stop() throws(KernelError) {
+        guard waitpid(process.rawValue, nil, WNOHANG) == 0 else { return }
+        kill(process.rawValue, SIGTERM)
+        _ = try wait(for: process)
     }
 }
