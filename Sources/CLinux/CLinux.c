@@ -86,6 +86,13 @@ int mount_setattr(int dirfd, const char *path, unsigned int flags,
                  sizeof attributes);
 }
 
+int mount_setattr_idmap(int mount, unsigned int flags, int user_namespace) {
+  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP,
+                                  .userns_fd = user_namespace};
+  return syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | flags,
+                 &attributes, sizeof attributes);
+}
+
 int fsopen(const char *type, unsigned int flags) {
   return syscall(SYS_fsopen, type, flags);
 }
@@ -121,6 +128,10 @@ int is_mount_root(const char *path) {
   if (syscall(SYS_statx, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0, &status) < 0)
     return -1;
   return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+int open_message_queue(const char *name, int flags, mode_t mode) {
+  return syscall(SYS_mq_open, name, flags, mode, NULL);
 }
 
 // Descriptors

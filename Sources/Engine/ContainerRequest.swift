@@ -16,15 +16,18 @@ public struct ContainerRequest: Sendable {
     public var privileges = ContainerPrivileges()
     /// What it may use of the machine.
     public var limits = ContainerLimits()
-    /// The host name; the container's id where there is none.
-    public var hostName: String?
+    /// Names, shared memory, ids and clocks.
+    public var identity: ContainerIdentity
     /// Whether the container has a network with nothing but loopback.
     public var hasEmptyNetwork = false
     /// Whether nothing of the container is kept when it has ended (`--rm`).
     public var isThrowAway = false
 
     /// A container for `process`.
-    public init(_ process: SandboxedProcess) { self.process = process }
+    public init(_ process: SandboxedProcess, as identity: ContainerIdentity) {
+        self.process = process
+        self.identity = identity
+    }
 
     /// Makes the container, runs its command, and keeps or removes what it wrote.
     ///
@@ -58,10 +61,14 @@ public struct ContainerRequest: Sendable {
     private func mechanisms(
         _ id: String, _ directory: String, _ group: ControlGroup
     ) throws(KernelError) -> [any Mechanism] {
-        let root = OverlayRoot(lower: layers, upper: .made(directory, isThrowAway: isThrowAway))
-        var list: [any Mechanism] = [group]
+        let root = OverlayRoot(
+            lower: layers, upper: .made(directory, isThrowAway: isThrowAway),
+            mapsOwners: identity.hasUserNamespace)
+        var filesystem = filesystem
+        if identity.hasUserNamespace { filesystem.isInUserNamespace = true }
+        var list: [any Mechanism] = identity.first + [group]
         list += try filesystem.mechanisms(on: root, in: group)
-        list += [try HostName(hostName ?? id), IPCNamespace()]
+        list += try identity.mechanisms(named: id)
         if hasEmptyNetwork { list.append(EmptyNetwork()) }
         list += try privileges.mechanisms()
         return list

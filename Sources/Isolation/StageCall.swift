@@ -26,6 +26,7 @@ public struct StageCall: Sendable {
         try options.startNarrator()
         rootfs = options.operands[0]
         try checkRootfs(rootfs)
+        try OrdinaryUser.becomeRoot()
         var process = SandboxedProcess(Array(options.operands.dropFirst()))
         process.hasInit = options.has("init")
         process.hasTerminal = options.has("tty")

@@ -33,7 +33,7 @@ public struct Namespaces: OptionSet, Hashable, Sendable {
         (.time, "CLONE_NEWTIME", "--time"),
     ]
 
-    fileprivate var symbols: String {
+    var symbols: String {
         let set = Namespaces.names.filter { contains($0.0) }.map(\.symbol)
         return set.isEmpty ? "0" : set.joined(separator: "|")
     }

@@ -15,11 +15,10 @@ enum RunCommand {
             Option("interactive", "i", .none, "Let the command read this standard input."),
             Option("env", "e", .required("NAME[=VALUE]"), "Set a variable; repeatable."),
             Option("entrypoint", nil, .required("PROGRAM"), "Run this instead of the image's."),
-            Option("hostname", nil, .required("NAME"), "The container's host name."),
             Option("network", nil, .required("MODE"), "none or host; host if not given."),
             Option("rootfs", nil, .required("DIR"), "Use a directory in place of IMAGE."),
             .initProcess,
-        ] + ContainerFilesystem.options + ContainerLimits.options
+        ] + ContainerFilesystem.options + ContainerIdentity.options + ContainerLimits.options
             + ContainerPrivileges.options + [.explain],
         notes: """
             With --rootfs, COMMAND follows the options. The exit code is the command's; 125 if
@@ -32,6 +31,7 @@ enum RunCommand {
         let options = try command.parse(arguments)
         if options.has("help") { return command.showHelp() }
         try options.startNarrator()
+        try OrdinaryUser.becomeRoot()
         let request = try request(options, state)
         try request.process.checkInput(isOpen: inputIsOpen)
         return try request.run(in: state)
@@ -41,7 +41,8 @@ enum RunCommand {
         _ options: Arguments, _ state: StateDirectories
     ) throws(KernelError) -> ContainerRequest {
         let source = try ContainerSource(options, state)
-        var request = ContainerRequest(try process(options, from: source))
+        var request = ContainerRequest(
+            try process(options, from: source), as: try ContainerIdentity(options))
         request.image = source.name
         request.layers = source.layers
         request.filesystem = try ContainerFilesystem(options)
@@ -52,7 +53,6 @@ enum RunCommand {
         if !options.has("user") { request.privileges.user = source.configuration?.user }
         request.filesystem.hasMasks = !request.privileges.isPrivileged
         request.limits = try ContainerLimits(options)
-        request.hostName = options.value("hostname")
         request.hasEmptyNetwork = try hasEmptyNetwork(options)
         request.isThrowAway = options.has("rm")
         return request
