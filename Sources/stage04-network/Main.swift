@@ -6,10 +6,11 @@ import Terminal
 @main enum Main {
     private static let command = Command(
         "stage04-network", "ROOTFS COMMAND [ARG...]",
-        "Run COMMAND in a mount namespace, on an overlay over ROOTFS that takes all writes.",
-        options: [.explain, .initProcess] + ContainerFilesystem.options + [
-            Option("keep", nil, .required("DIR"), "Keep what is written, in DIR/upper.")
-        ])
+        "Run COMMAND as stage 3 does, in a network of its own.",
+        options: [.explain, .initProcess] + ContainerFilesystem.options
+            + ContainerNetwork.options + [
+                Option("keep", nil, .required("DIR"), "Keep what is written, in DIR/upper.")
+            ])
 
     static func main() {
         Program.run { arguments throws(KernelError) in
@@ -20,7 +21,11 @@ import Terminal
                 upper: call.options.value("keep").map { .kept(in: $0) }
                     ?? .throwAway(in: StateDirectories().scratch))
             let filesystem = try ContainerFilesystem(call.options)
-            var sandbox = Sandbox(try filesystem.mechanisms(on: root), running: call.process)
+            let network = try ContainerNetwork(call.options)
+            let files = network.files()
+            let list =
+                try network.mechanisms(files) + filesystem.mechanisms(on: root, showing: files)
+            var sandbox = Sandbox(list, running: call.process)
             // book: end stage04-list
             return try sandbox.run().code
         }
