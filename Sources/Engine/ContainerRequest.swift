@@ -14,6 +14,8 @@ public struct ContainerRequest: Sendable {
     public var filesystem = ContainerFilesystem()
     /// What it may use of the machine.
     public var limits = ContainerLimits()
+    /// As whom the command runs, and what it may do.
+    public var privileges = ContainerPrivileges()
     /// The host name; the container's id where there is none.
     public var hostName: String?
     /// Whether the container has a network with nothing but loopback.
@@ -61,6 +63,7 @@ public struct ContainerRequest: Sendable {
         list += try filesystem.mechanisms(on: root, in: group)
         list += [try HostName(hostName ?? id), IPCNamespace()]
         if hasEmptyNetwork { list.append(EmptyNetwork()) }
+        list += try privileges.mechanisms()
         return list
     }
     // book: end container-run

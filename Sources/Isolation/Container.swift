@@ -12,6 +12,8 @@ public struct ContainerFilesystem: Sendable {
     public var workingDirectory = "/"
     /// Whether the command gets a terminal.
     public var hasTerminal = false
+    /// Whether what concerns the whole machine is masked or read-only.
+    public var hasMasks = true
 
     /// The usual: a writable root and nothing added.
     public init() {}
@@ -44,10 +46,9 @@ public struct ContainerFilesystem: Sendable {
             ControlGroupFilesystem(of: group),
             try TemporaryFilesystems(parsing: temporary),
             AttachedVolumes(volumes),
-            // After what they cover is there; masks need the new /dev/null.
-            MaskedPaths(),
-            ReadOnlyPaths(),
         ]
+        // After what they cover is there; masks need the new /dev/null.
+        if hasMasks { list += [MaskedPaths(), ReadOnlyPaths()] as [any Mechanism] }
         if workingDirectory != "/" { list.append(try WorkingDirectory(workingDirectory)) }
         // Last: everything above may make directories to mount on.
         if isReadOnly { list.append(ReadOnlyRoot()) }

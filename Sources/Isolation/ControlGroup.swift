@@ -15,6 +15,8 @@ public final class ControlGroup: Mechanism {
     private let parent: String?
     /// The host's devices that it may use.
     let devices: [HostDevice]
+    /// Whether it may use all others too (`--privileged`).
+    var allowsEveryDevice = false
     private var plan: [ControlGroupHierarchy]?
     private var directories: ControlGroupDirectories?
     private var note: OwnedDirectory?
@@ -200,6 +202,7 @@ extension ControlGroup {
     // book: begin cgroup-devices
     /// Refuses every device, then allows some: rules in version 1, a program in version 2.
     private func restrictDevices(in directories: ControlGroupDirectories) throws(KernelError) {
+        if allowsEveryDevice { return }
         let rules = DeviceRule.defaults + devices.map(\.rule)
         do throws(KernelError) {
             if let part = directories.part(with: "devices") {

@@ -69,6 +69,9 @@ public enum Narrator {
     /// Whether anyone listens.
     @inline(__always) public static var isOn: Bool { output >= 0 }
 
+    /// What it needs to stay open.
+    static var descriptors: [CInt] { isOn ? [output] : [] }
+
     /// Starts telling on standard error.
     ///
     /// On a descriptor of its own, because a sandbox with a terminal gets another standard error.

@@ -11,6 +11,8 @@
 #include <sys/types.h>
 #include <sys/xattr.h>
 
+#include "Privileges.h"
+
 // Names with a struct or a macro of their own in the kernel's headers.
 #include <linux/openat2.h>
 #include <linux/sched.h>
