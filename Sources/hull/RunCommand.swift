@@ -49,10 +49,11 @@ enum RunCommand {
         if !options.has("workdir"), let directory = source.configuration?.workingDirectory {
             request.filesystem.workingDirectory = directory
         }
+        request.limits = try ContainerLimits(options)
         request.privileges = try ContainerPrivileges(options)
         if !options.has("user") { request.privileges.user = source.configuration?.user }
         request.filesystem.hasMasks = !request.privileges.isPrivileged
-        request.limits = try ContainerLimits(options)
+        request.limits.allowsEveryDevice = request.privileges.isPrivileged
         request.hasEmptyNetwork = try hasEmptyNetwork(options)
         request.isThrowAway = options.has("rm")
         return request

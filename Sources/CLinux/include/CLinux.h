@@ -154,6 +154,7 @@ void set_errno(int number);
 
 enum {
   linux_O_PATH = 010000000,
+  linux_O_DIRECT = 040000,
   linux_OVERLAYFS_SUPER_MAGIC = 0x794C7630,
   linux_AT_EMPTY_PATH = 0x1000,
   linux_AT_RECURSIVE = 0x8000,
