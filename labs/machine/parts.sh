@@ -26,7 +26,8 @@ first_modules=(virtio_pci 9pnet_virtio 9p overlay virtio_console)
 layer_packages=(apparmor checkpolicy)
 
 prepare() {
-    need_packages "$qemu_package" "${rootfs_packages[@]}" kmod cpio iproute2 nftables util-linux
+    need_packages "$qemu_package" "${rootfs_packages[@]}" kmod cpio xz-utils \
+        iproute2 nftables util-linux
     mkdir -p "$parts"
     # Two at a time would unpack over each other.
     exec {lock}>"$parts/lock"
@@ -91,8 +92,8 @@ unpack() {
     local deb top
     for deb in "$parts"/debs/*.deb; do
         dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$parts/layer" --no-same-owner \
-            --exclude='./usr/share/*' --exclude='./etc/init.d' --exclude='*/System.map-*' \
-            --exclude='*/kernel/sound' \
+            --exclude='./usr/share/'{doc,man,locale,bug} --exclude='./etc/init.d' \
+            --exclude='*/System.map-*' --exclude='*/kernel/sound' \
             --exclude='*/kernel/drivers/'{gpu,media,infiniband,iio,usb,scsi,staging,mmc,hwmon} \
             --exclude='*/drivers/net/'{ethernet,wireless,can,phy,usb,dsa,wan,hamradio} ||
             return
@@ -104,10 +105,20 @@ unpack() {
         cp -a "$parts/layer/$top/." "$parts/layer/usr/$top"
         rm -rf -- "${parts:?}/layer/$top"
     done
-    mv "$parts"/layer/boot/vmlinuz-* "$parts/kernel"
+    unpack_kernel "$parts"/layer/boot/vmlinuz-*
     rm -rf -- "$parts/layer/boot"
     # Where it looks for modules below the directory it is given has changed over time.
     depmod -b "$parts/layer/usr" "$(release)" 2>/dev/null || depmod -b "$parts/layer" "$(release)"
+}
+
+# A kernel unpacks itself when it starts, which takes an emulated processor some seconds. QEMU
+# takes it unpacked as well.
+unpack_kernel() {
+    local offset
+    offset=$(LC_ALL=C grep -aboP -m 1 '\xFD7zXZ\x00' "$1" | head -n 1 | cut -d : -f 1)
+    # What follows the kernel in the file is no part of it; xz says so, and fails.
+    tail -c "+$((${offset:-0} + 1))" "$1" | xz -dc --single-stream >"$parts/kernel" || true
+    if [[ $(head -c 4 "$parts/kernel" | tail -c 3) != ELF ]]; then mv "$1" "$parts/kernel"; fi
 }
 
 # The release of the kernel in the layer.
