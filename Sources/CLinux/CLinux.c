@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/bpf.h>
 #include <linux/mount.h>
 #include <linux/stat.h>
 #include <net/if.h>
@@ -42,6 +43,26 @@ int landlock_abi(void) {
 }
 
 int prctl_get(int option) { return prctl(option, 0, 0, 0, 0); }
+
+// Control groups
+
+int bpf_load_device_program(const uint64_t *instructions, uint32_t count) {
+  union bpf_attr attributes = {0};
+  attributes.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+  attributes.insns = (uintptr_t)instructions;
+  attributes.insn_cnt = count;
+  attributes.license = (uintptr_t) "Apache-2.0";
+  return syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes);
+}
+
+int bpf_attach_device_program(int cgroup, int program) {
+  union bpf_attr attributes = {0};
+  attributes.target_fd = cgroup;
+  attributes.attach_bpf_fd = program;
+  attributes.attach_type = BPF_CGROUP_DEVICE;
+  attributes.attach_flags = BPF_F_ALLOW_MULTI;
+  return syscall(SYS_bpf, BPF_PROG_ATTACH, &attributes, sizeof attributes);
+}
 
 // Mounts and file systems
 

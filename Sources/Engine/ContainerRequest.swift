@@ -12,6 +12,10 @@ public struct ContainerRequest: Sendable {
     public var process: SandboxedProcess
     /// Volumes, memory, the working directory.
     public var filesystem = ContainerFilesystem()
+    /// As whom the command runs, and what it may do.
+    public var privileges = ContainerPrivileges()
+    /// What it may use of the machine.
+    public var limits = ContainerLimits()
     /// Names, shared memory, ids and clocks.
     public var identity: ContainerIdentity
     /// Whether the container has a network with nothing but loopback.
@@ -34,11 +38,14 @@ public struct ContainerRequest: Sendable {
         let id = directory.name
         var record = ContainerRecord(id: id, image: image, command: process.arguments)
         do throws(KernelError) {
+            let group = limits.controlGroup(named: id)
+            record.cgroup = try group.locate()
             try record.write(to: path, durable: !isThrowAway)
-            var sandbox = Sandbox(try mechanisms(id, path), running: process)
+            var sandbox = Sandbox(try mechanisms(id, path, group), running: process)
             let code = try sandbox.run().code
             if !isThrowAway {
                 record.exitCode = Int(code)
+                record.lackedMemory = group.memoryKills > 0
                 try record.write(to: path, durable: true)
             }
             try directory.release()
@@ -52,17 +59,18 @@ public struct ContainerRequest: Sendable {
 
     // book: begin container-run
     private func mechanisms(
-        _ id: String, _ directory: String
+        _ id: String, _ directory: String, _ group: ControlGroup
     ) throws(KernelError) -> [any Mechanism] {
         let root = OverlayRoot(
             lower: layers, upper: .made(directory, isThrowAway: isThrowAway),
             mapsOwners: identity.hasUserNamespace)
         var filesystem = filesystem
         if identity.hasUserNamespace { filesystem.isInUserNamespace = true }
-        var list = identity.first
-        list += try filesystem.mechanisms(on: root)
+        var list: [any Mechanism] = identity.first + [group]
+        list += try filesystem.mechanisms(on: root, in: group)
         list += try identity.mechanisms(named: id)
         if hasEmptyNetwork { list.append(EmptyNetwork()) }
+        list += try privileges.mechanisms()
         return list
     }
     // book: end container-run

@@ -12,6 +12,8 @@ public struct ContainerFilesystem: Sendable {
     public var workingDirectory = "/"
     /// Whether the command gets a terminal.
     public var hasTerminal = false
+    /// Whether what concerns the whole machine is masked or read-only.
+    public var hasMasks = true
     /// Whether the sandbox's root is root of a user namespace only.
     public var isInUserNamespace = !isInFirstUserNamespace
 
@@ -21,9 +23,13 @@ public struct ContainerFilesystem: Sendable {
     // book: begin container-list
     /// Everything from the mount namespace on, in the only order that works.
     ///
-    /// - Parameter root: mounts the root file system and makes it the current directory.
+    /// - Parameters:
+    ///   - root: mounts the root file system and makes it the current directory.
+    ///   - group: the cgroup that shows in it.
     /// - Throws: `EINVAL` where a request is none.
-    public func mechanisms(on root: any Mechanism) throws(KernelError) -> [any Mechanism] {
+    public func mechanisms(
+        on root: any Mechanism, in group: ControlGroup? = nil
+    ) throws(KernelError) -> [any Mechanism] {
         let volumes = Volumes(volumes)
         let borrowed = isInUserNamespace ? BorrowedMounts() : nil
         var list: [(any Mechanism)?] = [
@@ -40,13 +46,14 @@ public struct ContainerFilesystem: Sendable {
             PIDNamespace(),
             ProcFilesystem(borrowed),
             DeviceFilesystem(hasConsole: hasTerminal, borrowed),
+            HostDevices(group?.devices ?? []),
             SysFilesystem(borrowed),
+            ControlGroupFilesystem(of: group),
             try TemporaryFilesystems(parsing: temporary),
             AttachedVolumes(volumes),
-            // After what they cover is there; masks need the new /dev/null.
-            MaskedPaths(),
-            ReadOnlyPaths(),
         ]
+        // After what they cover is there; masks need the new /dev/null.
+        if hasMasks { list += [MaskedPaths(), ReadOnlyPaths()] as [(any Mechanism)?] }
         if workingDirectory != "/" { list.append(try WorkingDirectory(workingDirectory)) }
         // Last: everything above may make directories to mount on.
         if isReadOnly { list.append(ReadOnlyRoot()) }

@@ -73,6 +73,9 @@ struct HostEnd: ~Copyable {
 struct SandboxEnd: ~Copyable {
     fileprivate let channel: Channel
 
+    /// The descriptor that the sandbox needs until it executes the command.
+    var number: CInt { channel.socket.number }
+
     /// Waits until the owner has done its part; ends the process where the owner is gone.
     func awaitPermission() throws(KernelError) {
         guard case .go = try channel.receive() else { _exit(ExitCode.ours) }

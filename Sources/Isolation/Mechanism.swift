@@ -35,6 +35,14 @@ public protocol Mechanism {
     /// The open directory of the cgroup that it has to be born in; see `CLONE_INTO_CGROUP`.
     var cgroup: CInt? { get }
 
+    /// What is open here and needed by ``enter()`` or ``seal(_:)``. The sandbox is born with
+    /// copies of all that is open; it closes the others at once.
+    var descriptors: [CInt] { get }
+
+    /// Variables for the command, as `NAME=VALUE`, where its environment lacks them. Asked for
+    /// in the sandbox, after ``enter()``.
+    var environment: [String] { get }
+
     /// On the host, before the sandbox exists.
     mutating func prepare() throws(KernelError)
 
@@ -70,6 +78,10 @@ extension Mechanism {
     public var namespaces: Namespaces { [] }
     /// The owner's cgroup.
     public var cgroup: CInt? { nil }
+    /// Nothing has to stay open.
+    public var descriptors: [CInt] { [] }
+    /// No variables.
+    public var environment: [String] { [] }
     /// Nothing to prepare.
     public mutating func prepare() throws(KernelError) {}
     /// Nothing to do from outside.

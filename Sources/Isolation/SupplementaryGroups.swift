@@ -21,7 +21,7 @@ public struct SupplementaryGroups: Mechanism {
     public func enter() throws(KernelError) {
         let text = try readText("/proc/self/setgroups")
         if text.hasPrefix("deny") { return }
-        try dropSupplementaryGroups(why: "the caller's groups are no business of the sandbox's")
+        try setGroups([], why: "the caller's groups are no business of the sandbox's")
     }
     // book: end groups-enter
 }

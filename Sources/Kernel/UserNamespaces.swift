@@ -44,32 +44,6 @@ public func tellKernel(_ text: String, in path: String, why: StaticString) throw
     ) { write(number, bytes, bytes.count) }
 }
 
-/// Makes this process's real, effective and saved group that one. See `setresgid(2)`.
-public func setGroup(_ group: gid_t, why: StaticString) throws(KernelError) {
-    let all = [Argument](repeating: .number(Int(group)), count: 3)
-    try systemCall("setresgid", all, on: "group \(group)", why: why) {
-        setresgid(group, group, group)
-    }
-}
-
-/// Makes this process's real, effective and saved user that one. See `setresuid(2)`.
-///
-/// The kernel then forgets ``dieWithParent(why:)``, and hides /proc/self as that of a
-/// set-user-ID program; see ``showInProc(why:)``.
-public func setUser(_ user: uid_t, why: StaticString) throws(KernelError) {
-    let all = [Argument](repeating: .number(Int(user)), count: 3)
-    try systemCall("setresuid", all, on: "user \(user)", why: why) {
-        setresuid(user, user, user)
-    }
-}
-
-/// Leaves all supplementary groups. See `setgroups(2)`.
-public func dropSupplementaryGroups(why: StaticString) throws(KernelError) {
-    try systemCall("setgroups", [.number(0), .symbol("[]")], on: "no groups", why: why) {
-        setgroups(0, nil)
-    }
-}
-
 /// Lets this process use its own files in /proc again. See `prctl(2)`, `PR_SET_DUMPABLE`.
 public func showInProc(why: StaticString) throws(KernelError) {
     try systemCall(

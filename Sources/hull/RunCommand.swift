@@ -18,7 +18,8 @@ enum RunCommand {
             Option("network", nil, .required("MODE"), "none or host; host if not given."),
             Option("rootfs", nil, .required("DIR"), "Use a directory in place of IMAGE."),
             .initProcess,
-        ] + ContainerFilesystem.options + ContainerIdentity.options + [.explain],
+        ] + ContainerFilesystem.options + ContainerIdentity.options + ContainerLimits.options
+            + ContainerPrivileges.options + [.explain],
         notes: """
             With --rootfs, COMMAND follows the options. The exit code is the command's; 125 if
             hull failed, 126 if COMMAND cannot be executed, 127 if it is not there, 128 + n if
@@ -48,6 +49,10 @@ enum RunCommand {
         if !options.has("workdir"), let directory = source.configuration?.workingDirectory {
             request.filesystem.workingDirectory = directory
         }
+        request.privileges = try ContainerPrivileges(options)
+        if !options.has("user") { request.privileges.user = source.configuration?.user }
+        request.filesystem.hasMasks = !request.privileges.isPrivileged
+        request.limits = try ContainerLimits(options)
         request.hasEmptyNetwork = try hasEmptyNetwork(options)
         request.isThrowAway = options.has("rm")
         return request
@@ -110,11 +115,6 @@ private struct ContainerSource {
     ) throws(KernelError) -> ([String], ImageProcess) {
         let store = ContentStore(stateRoot: state.root)
         let found = try store.resolve(image)
-        if let user = found.configuration.process.user, !["", "0", "root"].contains(user) {
-            throw KernelError(
-                "run image", image, Errno(rawValue: ENOTSUP),
-                remedy: "It wants to run as user \(user), which hull cannot do yet.")
-        }
         let layers = try Snapshots(stateRoot: state.root).lowerDirectories(for: found, in: store)
         return (layers, found.configuration.process)
     }

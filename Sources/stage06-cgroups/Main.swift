@@ -6,10 +6,10 @@ import Terminal
 @main enum Main {
     private static let command = Command(
         "stage06-cgroups", "ROOTFS COMMAND [ARG...]",
-        "Run COMMAND in a mount namespace, on an overlay over ROOTFS that takes all writes.",
+        "Run COMMAND on an overlay over ROOTFS, in a cgroup that limits what it uses.",
         options: [.explain, .initProcess] + ContainerFilesystem.options + [
             Option("keep", nil, .required("DIR"), "Keep what is written, in DIR/upper.")
-        ])
+        ] + ContainerLimits.options)
 
     static func main() {
         Program.run { arguments throws(KernelError) in
@@ -20,7 +20,9 @@ import Terminal
                 upper: call.options.value("keep").map { .kept(in: $0) }
                     ?? .throwAway(in: StateDirectories().scratch))
             let filesystem = try ContainerFilesystem(call.options)
-            var sandbox = Sandbox(try filesystem.mechanisms(on: root), running: call.process)
+            let group = try ContainerLimits(call.options).controlGroup()
+            var sandbox = Sandbox(
+                [group] + (try filesystem.mechanisms(on: root, in: group)), running: call.process)
             // book: end stage06-list
             return try sandbox.run().code
         }

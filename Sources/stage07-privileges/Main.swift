@@ -7,9 +7,10 @@ import Terminal
     private static let command = Command(
         "stage07-privileges", "ROOTFS COMMAND [ARG...]",
         "Run COMMAND in a mount namespace, on an overlay over ROOTFS that takes all writes.",
-        options: [.explain, .initProcess] + ContainerFilesystem.options + [
-            Option("keep", nil, .required("DIR"), "Keep what is written, in DIR/upper.")
-        ])
+        options: [.explain, .initProcess] + ContainerFilesystem.options
+            + ContainerPrivileges.options + [
+                Option("keep", nil, .required("DIR"), "Keep what is written, in DIR/upper.")
+            ])
 
     static func main() {
         Program.run { arguments throws(KernelError) in
@@ -19,8 +20,11 @@ import Terminal
                 lower: [try call.resolvedRootfs()],
                 upper: call.options.value("keep").map { .kept(in: $0) }
                     ?? .throwAway(in: StateDirectories().scratch))
-            let filesystem = try ContainerFilesystem(call.options)
-            var sandbox = Sandbox(try filesystem.mechanisms(on: root), running: call.process)
+            var filesystem = try ContainerFilesystem(call.options)
+            let privileges = try ContainerPrivileges(call.options)
+            filesystem.hasMasks = !privileges.isPrivileged
+            let list = try filesystem.mechanisms(on: root) + privileges.mechanisms()
+            var sandbox = Sandbox(list, running: privileges.process(call.process))
             // book: end stage07-list
             return try sandbox.run().code
         }

@@ -11,6 +11,8 @@
 #include <sys/types.h>
 #include <sys/xattr.h>
 
+#include "Privileges.h"
+
 // Names with a struct or a macro of their own in the kernel's headers.
 #include <linux/openat2.h>
 #include <linux/sched.h>
@@ -33,6 +35,13 @@ int prctl_get(int option);
 int landlock_abi(void);
 /// syslog(2) under the name that glibc has for it.
 int klogctl(int type, char *buffer, int length);
+
+// Control groups -------------------------------------------------------------
+
+/// bpf(2) with BPF_PROG_LOAD: a program for BPF_CGROUP_DEVICE. Its descriptor.
+int bpf_load_device_program(const uint64_t *instructions, uint32_t count);
+/// bpf(2) with BPF_PROG_ATTACH, beside whatever a service manager has attached.
+int bpf_attach_device_program(int cgroup, int program);
 
 // Mounts and file systems ----------------------------------------------------
 
@@ -131,6 +140,9 @@ int first_operand(void);
 /// Which option letter next_option complained of, 0 for a long one.
 int rejected_option(void);
 
+/// memmem(3), which glibc shows only to those who ask for GNU's extensions.
+void *memmem(const void *haystack, size_t length, const void *needle,
+             size_t needle_length);
 /// "ENOENT" for ENOENT; NULL for a number that has no name.
 const char *errno_name(int number);
 /// The thread's errno, read through a call that nothing can be moved across.

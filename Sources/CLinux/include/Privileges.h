@@ -1,0 +1,68 @@
+// What a process may do: its capabilities, limits, keys and filters.
+//
+// As in CLinux.h: the kernel's names, the kernel's arguments, no policy.
+#ifndef CLINUX_PRIVILEGES_H
+#define CLINUX_PRIVILEGES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/// capset(2) and capget(2) for this process; bit n stands for capability n.
+int set_capabilities(uint64_t effective, uint64_t permitted,
+                     uint64_t inheritable);
+int get_capabilities(uint64_t *effective, uint64_t *permitted,
+                     uint64_t *inheritable);
+/// prctl(2) with PR_CAP_AMBIENT.
+int prctl_ambient(unsigned long operation, unsigned long capability);
+
+/// setgroups(2), setresgid(2), setresuid(2) as the kernel has them: for this thread.
+int set_groups(size_t count, const gid_t *groups);
+int set_group_ids(gid_t real, gid_t effective, gid_t saved);
+int set_user_ids(uid_t real, uid_t effective, uid_t saved);
+
+/// prlimit(2) for this process.
+int set_limit(int resource, uint64_t soft, uint64_t hard);
+int get_limit(int resource, uint64_t *soft, uint64_t *hard);
+
+/// keyctl(2) with KEYCTL_JOIN_SESSION_KEYRING and no name: a new keyring's number.
+int32_t join_new_session_keyring(void);
+/// keyctl(2) with up to three arguments.
+long keyctl_call(int operation, unsigned long first, unsigned long second,
+                 unsigned long third);
+
+/// seccomp(2) with SECCOMP_SET_MODE_FILTER. An instruction is 8 bytes.
+int seccomp_set_filter(unsigned int flags, const void *instructions,
+                       size_t count);
+/// ioctl(2) SECCOMP_IOCTL_NOTIF_RECV, _ID_VALID and _SEND.
+int seccomp_receive(int listener, uint64_t *id, uint32_t *process, int *number,
+                    uint64_t arguments[6]);
+int seccomp_is_valid(int listener, uint64_t id);
+int seccomp_answer(int listener, uint64_t id, int64_t value, int32_t error);
+
+/// landlock_create_ruleset(2), landlock_add_rule(2) for a path,
+/// landlock_restrict_self(2).
+int landlock_create(uint64_t handled_access);
+int landlock_allow(int ruleset, int directory, uint64_t access);
+int landlock_restrict(int ruleset);
+
+/// execveat(2) of an open file.
+int execute_descriptor(int fd, char *const argv[], char *const envp[]);
+/// fstatvfs(3): whether the mount that a descriptor was opened on is read-only; or -1.
+int is_on_read_only_mount(int fd);
+
+enum {
+  linux_PR_SET_KEEPCAPS = 8,
+  linux_PR_GET_SECCOMP = 21,
+  linux_PR_CAPBSET_READ = 23,
+  linux_PR_CAPBSET_DROP = 24,
+  linux_PR_SET_NO_NEW_PRIVS = 38,
+  linux_PR_GET_NO_NEW_PRIVS = 39,
+  linux_PR_CAP_AMBIENT_RAISE = 2,
+  linux_PR_CAP_AMBIENT_CLEAR_ALL = 4,
+  linux_SECCOMP_FILTER_FLAG_LOG = 2,
+  linux_SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4,
+  linux_SECCOMP_FILTER_FLAG_NEW_LISTENER = 8,
+};
+
+#endif
