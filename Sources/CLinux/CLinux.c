@@ -133,6 +133,10 @@ int open_message_queue(const char *name, int flags, mode_t mode) {
   return syscall(SYS_mq_open, name, flags, mode, NULL);
 }
 
+int remove_message_queue(const char *name) {
+  return syscall(SYS_mq_unlink, name);
+}
+
 // Descriptors
 
 static void fill(sigset_t *set, uint64_t mask) {

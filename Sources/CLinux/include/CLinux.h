@@ -78,6 +78,8 @@ int is_mount_root(const char *path);
 
 /// mq_open(2), under the name without its slash.
 int open_message_queue(const char *name, int flags, mode_t mode);
+/// mq_unlink(2), likewise.
+int remove_message_queue(const char *name);
 
 // Descriptors ----------------------------------------------------------------
 
