@@ -20,8 +20,6 @@ public struct ContainerNetwork: Sendable {
 
     /// Which network.
     public var mode: Mode
-    /// Its own host name, where it has one.
-    public var hostName: String?
     private var bridge = BridgeRequest()
     private var servers: [String] = []
 
@@ -90,7 +88,9 @@ extension ContainerNetwork {
     // book: end network-list
 
     /// The files that go with it.
-    public func files() -> NetworkFiles {
+    ///
+    /// - Parameter hostName: the container's own; nil where it has none.
+    public func files(hostName: String?) -> NetworkFiles {
         NetworkFiles(hostName: hostName, servers: servers, sharesHost: mode == .host)
     }
 
