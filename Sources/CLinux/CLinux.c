@@ -7,7 +7,6 @@
 #include <linux/bpf.h>
 #include <linux/mount.h>
 #include <linux/stat.h>
-#include <net/if.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,7 +215,7 @@ ssize_t receive_with_descriptor(int socket, void *bytes, size_t count,
   return received;
 }
 
-// Terminals and links
+// Terminals
 
 int unlock_pseudoterminal(int ptmx) {
   int locked = 0;
@@ -232,17 +231,6 @@ int set_controlling_terminal(int fd) { return ioctl(fd, TIOCSCTTY, 0); }
 
 int push_terminal_input(int fd, char character) {
   return ioctl(fd, TIOCSTI, &character);
-}
-
-int bring_loopback_up(void) {
-  int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (descriptor < 0) return -1;
-  struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-  int result = ioctl(descriptor, SIOCSIFFLAGS, &request);
-  int number = errno;
-  close(descriptor);
-  errno = number;
-  return result;
 }
 
 // Options and names

@@ -26,11 +26,12 @@ public struct ContainerFilesystem: Sendable {
     /// - Parameters:
     ///   - root: mounts the root file system and makes it the current directory.
     ///   - group: the cgroup that shows in it.
+    ///   - files: what the network adds to /etc.
     /// - Throws: `EINVAL` where a request is none.
     public func mechanisms(
-        on root: any Mechanism, in group: ControlGroup? = nil
+        on root: any Mechanism, in group: ControlGroup? = nil, showing files: NetworkFiles? = nil
     ) throws(KernelError) -> [any Mechanism] {
-        let volumes = Volumes(volumes)
+        let volumes = Volumes(volumes, files: files)
         let borrowed = isInUserNamespace ? BorrowedMounts() : nil
         var list: [(any Mechanism)?] = [
             MountNamespace(),

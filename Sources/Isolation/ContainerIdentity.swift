@@ -47,6 +47,11 @@ public struct ContainerIdentity: Sendable {
     /// Whether the container has ids of its own.
     public var hasUserNamespace: Bool { maps != nil }
 
+    /// The host name, which is `name` where no other was asked for; nil for the host's own.
+    public func hostName(or name: String) -> String? {
+        hasHostNames ? nil : hostName ?? name
+    }
+
     // book: begin identity-list
     /// What has to come first of all: what the other namespaces are to belong to.
     public var first: [any Mechanism] { maps.map { [UserNamespace($0)] } ?? [] }
@@ -56,7 +61,7 @@ public struct ContainerIdentity: Sendable {
     /// - Parameter name: the host name where none was asked for.
     public func mechanisms(named name: String) throws(KernelError) -> [any Mechanism] {
         var list: [any Mechanism] = []
-        if !hasHostNames { list.append(try HostName(hostName ?? name)) }
+        if let name = hostName(or: name) { list.append(try HostName(name)) }
         if !hasHostIPC { list.append(IPCNamespace()) }
         if let timeOffset { list.append(try TimeNamespace(parsing: timeOffset)) }
         list.append(SupplementaryGroups())

@@ -8,6 +8,8 @@ public struct ContainerLimits: Sendable {
     public var limits = ResourceLimits()
     /// The host's devices that show in it, beside those that every container has.
     public var devices: [HostDevice] = []
+    /// Whether every device may be used.
+    public var allowsEveryDevice = false
     /// The cgroup to make the container's in; nil for the topmost that we may manage.
     public var parent: String?
 
@@ -18,7 +20,9 @@ public struct ContainerLimits: Sendable {
     ///
     /// - Parameter name: what to call it; a random one where there is no better.
     public func controlGroup(named name: String = randomName()) -> ControlGroup {
-        ControlGroup(named: name, limits, devices: devices, parent: parent)
+        let group = ControlGroup(named: name, limits, devices: devices, parent: parent)
+        group.allowsEveryDevice = allowsEveryDevice
+        return group
     }
 }
 

@@ -15,8 +15,11 @@ public final class ControlGroup: Mechanism {
     private let parent: String?
     /// The host's devices that it may use.
     let devices: [HostDevice]
+    /// Whether it may use all others too (`--privileged`).
+    var allowsEveryDevice = false
     private var plan: [ControlGroupHierarchy]?
     private var directories: ControlGroupDirectories?
+    private var note: OwnedDirectory?
 
     /// How often the kernel killed a process for lack of memory. Known after ``release()``.
     public private(set) var memoryKills = 0
@@ -56,7 +59,8 @@ public final class ControlGroup: Mechanism {
     public func prepare() throws(KernelError) {
         if plan == nil { try locate() }
         guard let plan, !plan.isEmpty else { return }
-        ControlGroupDirectories.sweep(plan)
+        try Self.sweep()
+        if let parent { note = try ControlGroupNotes.write(parent) }
         let directories = try ControlGroupDirectories(named: groupName, in: plan)
         self.directories = directories
         try enableControllers(in: directories)
@@ -89,10 +93,25 @@ public final class ControlGroup: Mechanism {
 
     /// Removes it, and tells if the kernel had to kill in it.
     public func release() throws(KernelError) {
-        guard let directories else { return }
-        countMemoryKills(in: directories)
-        try directories.remove()
-        self.directories = nil
+        if let directories {
+            countMemoryKills(in: directories)
+            try directories.remove()
+            self.directories = nil
+        }
+        try note.take()?.release()
+    }
+
+    /// Ends and removes what killed owners left, wherever they had it.
+    public static func sweep() throws(KernelError) {
+        ControlGroupDirectories.sweep(try ControlGroupHierarchy.usable())
+        let parents = ControlGroupNotes.abandoned()
+        for parent in parents {
+            // A parent that is gone has taken ours with it.
+            do {
+                ControlGroupDirectories.sweep(try ControlGroupHierarchy.usable(below: parent))
+            } catch {}
+        }
+        if !parents.isEmpty { ControlGroupNotes.sweep() }
     }
 }
 
@@ -183,6 +202,7 @@ extension ControlGroup {
     // book: begin cgroup-devices
     /// Refuses every device, then allows some: rules in version 1, a program in version 2.
     private func restrictDevices(in directories: ControlGroupDirectories) throws(KernelError) {
+        if allowsEveryDevice { return }
         let rules = DeviceRule.defaults + devices.map(\.rule)
         do throws(KernelError) {
             if let part = directories.part(with: "devices") {

@@ -108,7 +108,8 @@ public final class UserModeNetwork: Mechanism {
 
     /// Brings loopback up: pasta looks after its own link only.
     public func enter() throws(KernelError) {
-        try bringLoopbackUp(why: "127.0.0.1 is there once its link is up")
+        try NetlinkSocket().send(
+            [.bringUp("lo")], why: "127.0.0.1 is there once its link is up")
     }
 
     /// Ends pasta.

@@ -6,30 +6,19 @@ import Terminal
 @main enum Main {
     private static let command = Command(
         "stage05-identity", "ROOTFS COMMAND [ARG...]",
-        "Run COMMAND with a host name, shared memory, user ids and clocks of its own.",
-        options: [.explain, .initProcess] + ContainerFilesystem.options
-            + ContainerIdentity.options + [
-                Option("keep", nil, .required("DIR"), "Keep what is written, in DIR/upper.")
-            ])
+        "Run COMMAND as stage 4 does, with a host name, shared memory, ids and clocks of its own.",
+        options: [.explain, .initProcess, .keep] + ContainerFilesystem.options
+            + ContainerNetwork.options + ContainerIdentity.options)
 
     static func main() {
         Program.run { arguments throws(KernelError) in
             guard let call = try StageCall(command, arguments) else { return 0 }
             // book: begin stage05-list
-            let identity = try ContainerIdentity(call.options)
-            let root = OverlayRoot(
-                lower: [try call.resolvedRootfs()],
-                upper: call.options.value("keep").map { .kept(in: $0) }
-                    ?? .throwAway(in: StateDirectories().scratch),
-                mapsOwners: identity.hasUserNamespace)
-            var filesystem = try ContainerFilesystem(call.options)
-            if identity.hasUserNamespace { filesystem.isInUserNamespace = true }
-            var sandbox = Sandbox(
-                identity.first + (try filesystem.mechanisms(on: root))
-                    + (try identity.mechanisms(named: "sandbox")),
-                running: call.process)
+            var parts = ContainerParts(try ContainerFilesystem(call.options))
+            parts.network = try ContainerNetwork(call.options)
+            parts.identity = try ContainerIdentity(call.options)
             // book: end stage05-list
-            return try sandbox.run().code
+            return try call.run(in: parts)
         }
     }
 }

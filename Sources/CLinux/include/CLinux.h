@@ -14,8 +14,12 @@
 #include "Privileges.h"
 
 // Names with a struct or a macro of their own in the kernel's headers.
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
 #include <linux/openat2.h>
+#include <linux/rtnetlink.h>
 #include <linux/sched.h>
+#include <linux/veth.h>
 
 // Namespaces and processes ---------------------------------------------------
 
@@ -101,15 +105,13 @@ ssize_t send_with_descriptor(int socket, const void *bytes, size_t count,
 ssize_t receive_with_descriptor(int socket, void *bytes, size_t count,
                                 int *descriptor);
 
-// Terminals and links --------------------------------------------------------
+// Terminals --------------------------------------------------------
 
 int unlock_pseudoterminal(int ptmx);
 int pseudoterminal_number(int ptmx);
 int set_controlling_terminal(int fd);
 /// TIOCSTI: one character as if it had been typed.
 int push_terminal_input(int fd, char character);
-/// SIOCSIFFLAGS: brings the loopback link of this network namespace up.
-int bring_loopback_up(void);
 
 // The program's start --------------------------------------------------------
 
@@ -154,6 +156,7 @@ void set_errno(int number);
 
 enum {
   linux_O_PATH = 010000000,
+  linux_O_DIRECT = 040000,
   linux_OVERLAYFS_SUPER_MAGIC = 0x794C7630,
   linux_AT_EMPTY_PATH = 0x1000,
   linux_AT_RECURSIVE = 0x8000,
