@@ -7,7 +7,6 @@
 #include <linux/bpf.h>
 #include <linux/mount.h>
 #include <linux/stat.h>
-#include <net/if.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +85,13 @@ int mount_setattr(int dirfd, const char *path, unsigned int flags,
                  sizeof attributes);
 }
 
+int mount_setattr_idmap(int mount, unsigned int flags, int user_namespace) {
+  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP,
+                                  .userns_fd = user_namespace};
+  return syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | flags,
+                 &attributes, sizeof attributes);
+}
+
 int fsopen(const char *type, unsigned int flags) {
   return syscall(SYS_fsopen, type, flags);
 }
@@ -121,6 +127,14 @@ int is_mount_root(const char *path) {
   if (syscall(SYS_statx, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0, &status) < 0)
     return -1;
   return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+int open_message_queue(const char *name, int flags, mode_t mode) {
+  return syscall(SYS_mq_open, name, flags, mode, NULL);
+}
+
+int remove_message_queue(const char *name) {
+  return syscall(SYS_mq_unlink, name);
 }
 
 // Descriptors
@@ -201,7 +215,7 @@ ssize_t receive_with_descriptor(int socket, void *bytes, size_t count,
   return received;
 }
 
-// Terminals and links
+// Terminals
 
 int unlock_pseudoterminal(int ptmx) {
   int locked = 0;
@@ -217,17 +231,6 @@ int set_controlling_terminal(int fd) { return ioctl(fd, TIOCSCTTY, 0); }
 
 int push_terminal_input(int fd, char character) {
   return ioctl(fd, TIOCSTI, &character);
-}
-
-int bring_loopback_up(void) {
-  int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (descriptor < 0) return -1;
-  struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-  int result = ioctl(descriptor, SIOCSIFFLAGS, &request);
-  int number = errno;
-  close(descriptor);
-  errno = number;
-  return result;
 }
 
 // Options and names

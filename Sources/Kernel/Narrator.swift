@@ -143,7 +143,9 @@ public enum Narrator {
     private static func writeShell(_ event: Event) {
         guard let shell = event.shell, event.errno == nil else { return }
         let command = shellPrefix.isEmpty ? shell : shellPrefix + " " + shell
-        guard "\(event.call)" == "execve" else { return write("# \(event.why)\n\(command)\n") }
+        guard side == .sandbox, "\(event.call)" == "execve" else {
+            return write("# \(event.why)\n\(command)\n")
+        }
         // The end of the sandbox's own script as well: after this it says nothing more.
         write("# \(event.why)\n\(shellIsInit ? "" : "exec ")\(command)\n\(shellEnd)")
     }

@@ -5,7 +5,7 @@ extension KernelSuite {
     /// Stage 6: a share of the machine and no more.
     @Suite("Stage 6, cgroups", .serialized) struct Stage06Tests {
         /// What has no cgroup of its own yet.
-        private static let before = Runner.stage03
+        private static let before = Runner.stage05
 
         @Test("It is in a cgroup of its own in each hierarchy, and that is the top of what it sees")
         func isInGroup() throws {
