@@ -59,6 +59,13 @@ int set_user_ids(uid_t real, uid_t effective, uid_t saved) {
   return syscall(SYS_setresuid, real, effective, saved);
 }
 
+void set_file_ids(uid_t user, gid_t group) {
+  // The group first: without being root it could not be changed any more.
+  if (user == 0) syscall(SYS_setfsuid, user);
+  syscall(SYS_setfsgid, group);
+  if (user != 0) syscall(SYS_setfsuid, user);
+}
+
 // Limits and keys
 
 int set_limit(int resource, uint64_t soft, uint64_t hard) {
@@ -135,6 +142,13 @@ int landlock_restrict(int ruleset) {
 
 int execute_descriptor(int fd, char *const argv[], char *const envp[]) {
   return syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH);
+}
+
+int get_seals(int fd) { return fcntl(fd, F_GET_SEALS); }
+
+int add_all_seals(int fd) {
+  return fcntl(fd, F_ADD_SEALS,
+               F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
 }
 
 int is_on_read_only_mount(int fd) {

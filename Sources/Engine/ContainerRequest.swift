@@ -53,7 +53,9 @@ public struct ContainerRequest: Sendable {
     private func mechanisms(
         _ id: String, _ directory: String
     ) throws(KernelError) -> [any Mechanism] {
-        let root = OverlayRoot(lower: layers, upper: .made(directory, isThrowAway: isThrowAway))
+        let root = OverlayRoot(
+            lower: layers, upper: .made(directory, isThrowAway: isThrowAway),
+            context: privileges.seLinux?.files)
         var list = try filesystem.mechanisms(on: root)
         list += [try HostName(hostName ?? id), IPCNamespace()]
         if hasEmptyNetwork { list.append(EmptyNetwork()) }

@@ -21,11 +21,15 @@ public final class OverlayRoot: Mechanism {
     public let name = "overlay"
     private let lower: [String]
     private let layer: UpperLayer
+    private let context: String?
     private var directory = ""
     private var scratch: OwnedDirectory?
 
     /// A union of `lower`, topmost first, under an upper layer.
-    public init(lower: [String], upper: UpperLayer) {
+    ///
+    /// - Parameter context: the SELinux label that all its files show; nil for their own.
+    public init(lower: [String], upper: UpperLayer, context: String? = nil) {
+        self.context = context
         self.lower = lower
         self.layer = upper
     }
@@ -75,6 +79,7 @@ public final class OverlayRoot: Mechanism {
         ]
         // What nobody keeps need never reach the disk.
         if isThrowAway { parts.append("volatile") }
+        if let context { parts.append("context=\"\(context)\"") }
         return join(parts, with: ",")
     }
 

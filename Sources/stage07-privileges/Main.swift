@@ -10,18 +10,20 @@ import Terminal
         options: [.explain, .initProcess] + ContainerFilesystem.options
             + ContainerPrivileges.options + [
                 Option("keep", nil, .required("DIR"), "Keep what is written, in DIR/upper.")
-            ])
+            ], notes: ContainerPrivileges.notes)
 
     static func main() {
         Program.run { arguments throws(KernelError) in
             guard let call = try StageCall(command, arguments) else { return 0 }
             // book: begin stage07-list
+            try RuntimeProgram.protect()
+            let privileges = try ContainerPrivileges(call.options)
             let root = OverlayRoot(
                 lower: [try call.resolvedRootfs()],
                 upper: call.options.value("keep").map { .kept(in: $0) }
-                    ?? .throwAway(in: StateDirectories().scratch))
+                    ?? .throwAway(in: StateDirectories().scratch),
+                context: privileges.seLinux?.files)
             var filesystem = try ContainerFilesystem(call.options)
-            let privileges = try ContainerPrivileges(call.options)
             filesystem.hasMasks = !privileges.isPrivileged
             let list = try filesystem.mechanisms(on: root) + privileges.mechanisms()
             var sandbox = Sandbox(list, running: privileges.process(call.process))
