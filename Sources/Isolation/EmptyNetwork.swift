@@ -10,8 +10,11 @@ public struct EmptyNetwork: Mechanism {
     /// Nothing has to be chosen.
     public init() {}
 
+    // book: begin loopback
     /// Brings loopback up: a program may want to talk to itself.
     public func enter() throws(KernelError) {
-        try bringLoopbackUp(why: "127.0.0.1 is there once its link is up")
+        try NetlinkSocket().send(
+            [.bringUp("lo")], why: "127.0.0.1 is there once its link is up")
     }
+    // book: end loopback
 }

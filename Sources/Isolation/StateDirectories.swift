@@ -17,7 +17,7 @@ public struct StateDirectories: Sendable {
         if let chosen = Self.variable("HULL_ROOT") {
             root = chosen
             run = chosen + "/run"
-        } else if geteuid() == 0 {
+        } else if geteuid() == 0 && !OrdinaryUser.isRootOfItsOwn {
             root = "/var/lib/hull"
             run = "/run/hull"
         } else {

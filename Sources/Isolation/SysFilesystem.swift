@@ -7,12 +7,15 @@ public struct SysFilesystem: Mechanism {
     /// As the narrator calls it.
     public let name = "sys"
 
-    /// Nothing has to be chosen.
-    public init() {}
+    private let borrowed: BorrowedMounts?
+
+    /// - Parameter borrowed: where a user namespace has it from.
+    public init(_ borrowed: BorrowedMounts? = nil) { self.borrowed = borrowed }
 
     /// Mounts it read-only.
     public func enter() throws(KernelError) {
         try makeDirectories("/sys", why: "the root file system has none")
+        if let borrowed { return try borrowed.attachSys() }
         try mount(
             "sysfs", on: "/sys", type: "sysfs",
             [.readOnly, .noSetUID, .noDevices, .noExecution],

@@ -11,6 +11,13 @@ public struct Volume: Equatable, Sendable {
     /// Whether the sandbox may only read it.
     public let readOnly: Bool
 
+    /// A file of the host's that the sandbox may write.
+    init(source: String, target: String) {
+        self.source = source
+        self.target = target
+        readOnly = false
+    }
+
     /// Reads `SRC:DST` or `SRC:DST:ro`.
     /// - Throws: `EINVAL` where it is neither.
     public init(parsing text: String) throws(KernelError) {
@@ -37,15 +44,21 @@ public struct Volume: Equatable, Sendable {
 public final class Volumes: Mechanism {
     /// As the narrator calls it.
     public let name = "volumes"
-    fileprivate let volumes: [Volume]
+    fileprivate private(set) var volumes: [Volume]
     fileprivate var trees: [CInt] = []
     private var sources: [String] = []
+    private let files: NetworkFiles?
+    private var scratch: OwnedDirectory?
 
-    /// Shows `volumes`, in their order.
-    public init(_ volumes: [Volume]) { self.volumes = volumes }
+    /// Shows `volumes`, in their order, on top of files that are made for this sandbox.
+    public init(_ volumes: [Volume], files: NetworkFiles? = nil) {
+        self.volumes = volumes
+        self.files = files
+    }
 
     /// Finds the sources on the host, where symbolic links still mean what the user means.
     public func prepare() throws(KernelError) {
+        if let files { try write(files) }
         for volume in volumes {
             do { sources.append(try resolvedPath(volume.source)) } catch {
                 throw error.renamed("volume", volume.source)
@@ -53,6 +66,24 @@ public final class Volumes: Mechanism {
             }
         }
     }
+
+    /// Writes files for the sandbox, which become volumes like any other.
+    private func write(_ files: NetworkFiles) throws(KernelError) {
+        let directory = try OwnedDirectory(
+            in: StateDirectories().scratch, why: "a place for files that are the sandbox's alone")
+        let path = directory.path
+        scratch = consume directory
+        var made: [Volume] = []
+        for (target, text) in files.contents {
+            let source = path + "/" + (split(target, at: "/").last ?? "")
+            try Descriptor.open(source, O_WRONLY | O_CREAT | O_EXCL, mode: 0o644).write(text)
+            made.append(Volume(source: source, target: target))
+        }
+        volumes = made + volumes
+    }
+
+    /// Removes what was made.
+    public func release() throws(KernelError) { try scratch.take()?.release() }
 
     // book: begin volumes-enter
     /// After the root has changed, with the host's root as the current directory.

@@ -19,6 +19,9 @@ public func setGroup(_ group: gid_t, why: StaticString) throws(KernelError) {
 }
 
 /// Makes `user` the real, effective and saved user of this process. See `setresuid(2)`.
+///
+/// The kernel then forgets ``dieWithParent(why:)``, and hides /proc/self as that of a
+/// set-user-ID program; see ``showInProc(why:)``.
 public func setUser(_ user: uid_t, why: StaticString) throws(KernelError) {
     let number = Argument.number(Int(user))
     try systemCall("setresuid", [number, number, number], on: "user \(user)", why: why) {

@@ -33,7 +33,7 @@ public struct Namespaces: OptionSet, Hashable, Sendable {
         (.time, "CLONE_NEWTIME", "--time"),
     ]
 
-    fileprivate var symbols: String {
+    var symbols: String {
         let set = Namespaces.names.filter { contains($0.0) }.map(\.symbol)
         return set.isEmpty ? "0" : set.joined(separator: "|")
     }
@@ -60,10 +60,12 @@ public struct ProcessID: RawRepresentable, Hashable, Sendable {
 /// Only a process with a single thread may call this: the child goes on running
 /// Swift, and a lock held by a thread that was not copied would never be released.
 /// See `clone3(2)`.
-/// - Parameter cgroup: the open directory of the cgroup to start in; nil for the parent's.
+/// - Parameters:
+///   - cgroup: the open directory of the cgroup to start in; nil for the parent's.
+///   - isSandbox: false for a helper, which a shell starts by itself.
 /// - Returns: the child's number in the parent, nil in the child.
 public func clone(
-    into namespaces: Namespaces, cgroup: CInt? = nil, why: StaticString
+    into namespaces: Namespaces, cgroup: CInt? = nil, isSandbox: Bool = true, why: StaticString
 ) throws(KernelError) -> ProcessID? {
     var arguments = clone_args()
     arguments.flags = namespaces.rawValue
@@ -85,12 +87,28 @@ public func clone(
             .number(MemoryLayout<clone_args>.size),
         ],
         on: "a process in new namespaces", why: why,
-        shell: Narrator.isInSandbox ? nil : namespaces.shellCommand
+        shell: Narrator.isInSandbox || !isSandbox ? nil : namespaces.shellCommand + joining(cgroup)
     ) {
         set_errno(number)
         return child
     }
     return ProcessID(rawValue: child)
+}
+
+/// No shell is born in a cgroup; it goes there as the first thing: 0 stands for whoever writes.
+private func joining(_ cgroup: CInt?) -> String {
+    guard let cgroup, let path = realpath("/proc/self/fd/\(cgroup)", nil) else { return "" }
+    defer { free(path) }
+    return "\necho 0 > \(quoteShell(String(cString: path) + "/cgroup.procs"))"
+}
+
+/// Makes the cgroup that this process is in the top of all that it can see.
+/// See `cgroup_namespaces(7)`, `unshare(2)`.
+public func unshareControlGroups(why: StaticString) throws(KernelError) {
+    try systemCall(
+        "unshare", [.symbol("CLONE_NEWCGROUP")], on: "the cgroup namespace", why: why,
+        shell: Narrator.nestedShell("unshare --cgroup", until: "CGROUP")
+    ) { unshare(CLONE_NEWCGROUP) }
 }
 
 /// Moves this process to another root directory. See `chroot(2)`.
@@ -127,12 +145,4 @@ public func setHostName(_ name: String, why: StaticString) throws(KernelError) {
         "sethostname", [.text(name), .number(name.utf8.count)], on: name, why: why,
         shell: "hostname \(quoteShell(name))"
     ) { sethostname(name, name.utf8.count) }
-}
-
-/// Brings the loopback link of this network namespace up. See `netdevice(7)`.
-public func bringLoopbackUp(why: StaticString) throws(KernelError) {
-    try systemCall(
-        "ioctl", [.symbol("SIOCSIFFLAGS"), .symbol("{ifr_name=\"lo\", ifr_flags=IFF_UP}")],
-        on: "link lo", why: why, shell: "ip link set lo up"
-    ) { bring_loopback_up() }
 }

@@ -55,15 +55,16 @@ public func startSession(why: StaticString) throws(KernelError) {
 /// Replaces the program of this process. Does not return. See `execve(2)`.
 ///
 /// A name without a slash is looked for in the `PATH` of `environment`.
+/// - Parameter input: what its standard input holds, where that is to be told.
 /// - Throws: 127 where the command is not there, 126 where it cannot be executed.
 public func execute(
-    _ arguments: [String], environment: [String], why: StaticString
+    _ arguments: [String], environment: [String], input: String? = nil, why: StaticString
 ) throws(KernelError) -> Never {
     let command = arguments.first ?? ""
     var denied: KernelError?
     for path in candidates(for: command, in: environment) {
         do {
-            try execute(path, arguments, environment, why)
+            try execute(path, arguments, environment, input, why)
         } catch {
             let missing = error.errno == .noSuchFile || error.errno == .notDirectory
             if !missing || contains(command, "/") {
@@ -76,11 +77,12 @@ public func execute(
 }
 
 private func execute(
-    _ path: String, _ arguments: [String], _ environment: [String], _ why: StaticString
+    _ path: String, _ arguments: [String], _ environment: [String], _ input: String?,
+    _ why: StaticString
 ) throws(KernelError) -> Never {
     // Tried quietly first: the one call that succeeds cannot be told afterwards.
     if access(path, F_OK) < 0 { throw KernelError("execve", path, .current) }
-    if Narrator.isOn { narrateExecution(path, arguments, environment.count, why) }
+    if Narrator.isOn { narrateExecution(path, arguments, environment.count, input, why) }
     var argv = arguments.map { strdup($0) } + [nil]
     var envp = environment.map { strdup($0) } + [nil]
     _ = execve(path, &argv, &envp)
@@ -88,7 +90,8 @@ private func execute(
 }
 
 private func narrateExecution(
-    _ path: String, _ arguments: [String], _ variables: Int, _ why: StaticString
+    _ path: String, _ arguments: [String], _ variables: Int, _ input: String?,
+    _ why: StaticString
 ) {
     let list = arguments.map { Argument.text($0).rendered }.joined(separator: ", ")
     Narrator.record(
@@ -96,7 +99,8 @@ private func narrateExecution(
             call: "execve",
             arguments: [.text(path), .symbol("[\(list)]"), .symbol("/* \(variables) vars */")],
             result: 0, errno: nil, why: why,
-            shell: arguments.map(quoteShell).joined(separator: " ")))
+            shell: arguments.map(quoteShell).joined(separator: " ")
+                + (input.map { " <<'INPUT'\n\($0)\nINPUT" } ?? "")))
 }
 
 private func candidates(for command: String, in environment: [String]) -> [String] {

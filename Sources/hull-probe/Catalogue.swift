@@ -11,7 +11,9 @@ extension Attack {
         .escapeChroot, .hostMount, .writeLower, .readKcore, .sysrq, .writeReadOnly,
         .openDescriptors, .terminalInject,
         // 5: names and shared memory of its own.
-        .setHostname, .sharedMemory,
+        .setHostname, .sharedMemory, .messageQueue, .rootFile, .plantSetUID, .hostClock,
+        // 6: a share of the machine.
+        .forkBomb, .memoryHog, .cpuHog, .diskHog, .releaseAgent, .leaveCgroup,
         // 6 and 7: devices and capabilities taken away.
         .hostDevice, .unmask, .freshProc, .remountWritable, .kernelLog,
         // 10: what the engine hands in.

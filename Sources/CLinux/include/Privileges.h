@@ -56,6 +56,22 @@ int add_all_seals(int fd);
 /// fstatvfs(3): whether the mount that a descriptor was opened on is read-only; or -1.
 int is_on_read_only_mount(int fd);
 
+// What hull-probe tries. Each is harmless where it is not refused.
+
+/// finit_module(2), bpf(2) with BPF_MAP_CREATE, reboot(2) with wrong magic numbers,
+/// iopl(2), io_uring_setup(2), ptrace(2) with PTRACE_SEIZE.
+int load_module(int fd);
+int create_bpf_map(void);
+int reboot_without_magic(void);
+int raise_io_privilege(void);
+int set_up_io_uring(void);
+int seize_process(pid_t process);
+/// add_key(2) of the type "user" to the session keyring; request_key(2) for one.
+int32_t add_session_key(const char *description, const char *value);
+int32_t find_key(const char *description);
+/// open_by_handle_at(2) of inode 2, which is the root directory of an ext file system.
+int open_root_inode(int mount_fd);
+
 enum {
   linux_PR_SET_KEEPCAPS = 8,
   linux_F_SEAL_WRITE = 8,

@@ -1,0 +1,144 @@
+import Glibc
+import Kernel
+import Terminal
+
+/// The network of a container: which, and what of it shows outside.
+public struct ContainerNetwork: Sendable {
+    /// Which network.
+    public enum Mode: Equatable, Sendable {
+        /// Loopback only.
+        case none
+        /// The host's own.
+        case host
+        /// One on this host, shared with other containers: the bridge of this name.
+        case bridge(String)
+        /// Another container's.
+        case container(String)
+        /// The one that this link of the host's is on, with a hardware address of its own.
+        case macvlan(String)
+    }
+
+    /// Which network.
+    public var mode: Mode
+    private var bridge = BridgeRequest()
+    private var servers: [String] = []
+
+    /// The host's network.
+    public static let host = ContainerNetwork(.host)
+
+    private init(_ mode: Mode) { self.mode = mode }
+}
+
+/// What a container wants of a bridge.
+struct BridgeRequest: Sendable {
+    var network = NetworkSettings.usual
+    var subnet: IPSubnet?
+    var address: IPAddress?
+    var ports: [PublishedPort] = []
+}
+
+extension ContainerNetwork {
+    /// The options that ``init(_:)`` understands.
+    public static let options = [
+        Option(
+            "network", nil, .required("MODE"),
+            "none, host, bridge (the default), NAME, container:ID or macvlan:LINK."),
+        Option(
+            "publish", "p", .required("[IP:]HOST:PORT"),
+            "Lead a port of the host's to the container's PORT[/udp]; repeatable."),
+        Option("ip", nil, .required("ADDRESS"), "Have this address in the network."),
+        Option("subnet", nil, .required("SUBNET"), "Make the network with these addresses."),
+        Option("dns", nil, .required("ADDRESS"), "Ask this name server; repeatable."),
+    ]
+
+    /// The network that the options ask for.
+    /// - Throws: `EINVAL` where one is wrong, or means nothing in that network.
+    public init(_ arguments: Arguments) throws(KernelError) {
+        mode = try Self.mode(arguments.value("network"))
+        for text in arguments.values("publish") {
+            bridge.ports.append(try PublishedPort(parsing: text))
+        }
+        for text in arguments.values("dns") {
+            servers.append("\(try Self.address(text, "name server"))")
+        }
+        if case .bridge(let name) = mode {
+            bridge.network = name
+        } else if let option = ["publish", "ip", "subnet"].first(where: arguments.has) {
+            throw KernelError(
+                "option", "--\(option)", .invalidArgument,
+                remedy: "It is for bridges; --network \(arguments.value("network") ?? "") is none.")
+        }
+        bridge.subnet = try arguments.value("subnet").map(Self.subnet)
+        bridge.address = try arguments.value("ip").map(Self.address4)
+    }
+
+    // book: begin network-list
+    /// What makes the network; before the mounts, since /sys shows the network of whoever
+    /// mounts it.
+    ///
+    /// - Parameter files: told what the network looks like from inside.
+    public func mechanisms(_ files: NetworkFiles) throws(KernelError) -> [any Mechanism] {
+        switch mode {
+        case .host: return []
+        case .none: return [EmptyNetwork()]
+        case .bridge: return [BridgeNetwork(bridge, files: files)]
+        case .container, .macvlan: return []
+        }
+    }
+    // book: end network-list
+
+    /// The files that go with it.
+    ///
+    /// - Parameter hostName: the container's own; nil where it has none.
+    public func files(hostName: String?) -> NetworkFiles {
+        NetworkFiles(hostName: hostName, servers: servers, sharesHost: mode == .host)
+    }
+
+    private static func mode(_ text: String?) throws(KernelError) -> Mode {
+        switch text {
+        // Only root may make links on the host.
+        case nil: return geteuid() == 0 ? .bridge(NetworkSettings.usual) : .host
+        case "none": return .none
+        case "host": return .host
+        case let text?:
+            let parts = split(text, at: ":")
+            if parts.count == 2, !parts[1].isEmpty {
+                if parts[0] == "container" { return .container(parts[1]) }
+                if parts[0] == "macvlan" { return .macvlan(parts[1]) }
+            }
+            try checkNetworkName(text)
+            return .bridge(text)
+        }
+    }
+
+    private static func subnet(_ text: String) throws(KernelError) -> IPSubnet {
+        guard let subnet = IPSubnet(text), !subnet.base.isVersion6, (8...30).contains(subnet.prefix)
+        else {
+            throw KernelError(
+                "subnet", text.isEmpty ? "\"\"" : text, .invalidArgument,
+                remedy: "Write an IPv4 address and a prefix from 8 to 30, such as 10.88.0.0/24.")
+        }
+        return subnet
+    }
+
+    private static func address4(_ text: String) throws(KernelError) -> IPAddress {
+        let address = try address(text, "address")
+        if address.isVersion6 {
+            throw KernelError(
+                "address", text, .invalidArgument,
+                remedy: "Give the IPv4 address; the IPv6 address ends in the same number.")
+        }
+        return address
+    }
+
+    private static func address(
+        _ text: String, _ what: String
+    ) throws(KernelError) -> IPAddress {
+        guard let address = IPAddress(text) else {
+            throw KernelError(
+                what, text.isEmpty ? "\"\"" : text, .invalidArgument,
+                remedy: "Write it as 192.0.2.1 or 2001:db8::1.")
+        }
+        return address
+    }
+}
