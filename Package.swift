@@ -52,7 +52,11 @@ let package = Package(
         .target(name: "Kernel", dependencies: ["CLinux"]),
         .target(
             name: "Isolation",
-            dependencies: ["Kernel", "CLinux", "CLibcap", "CLibseccomp", "CJansson", "Terminal"]),
+            dependencies: [
+                "Kernel", "OCISpec", "CLinux", "CLibcap", "CLibseccomp", "CJansson", "Terminal",
+            ],
+            // Docker's own file, unchanged, as bytes of the program: a static one has no others.
+            resources: [.embedInCode("docker-default.seccomp.json")]),
         .target(name: "Terminal", dependencies: ["Kernel", "CLinux"]),
         .target(name: "OCISpec", dependencies: ["CJansson"]),
         .target(

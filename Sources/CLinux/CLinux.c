@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/bpf.h>
 #include <linux/mount.h>
 #include <linux/stat.h>
 #include <signal.h>
@@ -42,6 +43,26 @@ int landlock_abi(void) {
 
 int prctl_get(int option) { return prctl(option, 0, 0, 0, 0); }
 
+// Control groups
+
+int bpf_load_device_program(const uint64_t *instructions, uint32_t count) {
+  union bpf_attr attributes = {0};
+  attributes.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+  attributes.insns = (uintptr_t)instructions;
+  attributes.insn_cnt = count;
+  attributes.license = (uintptr_t) "Apache-2.0";
+  return syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes);
+}
+
+int bpf_attach_device_program(int cgroup, int program) {
+  union bpf_attr attributes = {0};
+  attributes.target_fd = cgroup;
+  attributes.attach_bpf_fd = program;
+  attributes.attach_type = BPF_CGROUP_DEVICE;
+  attributes.attach_flags = BPF_F_ALLOW_MULTI;
+  return syscall(SYS_bpf, BPF_PROG_ATTACH, &attributes, sizeof attributes);
+}
+
 // Mounts and file systems
 
 int pivot_root(const char *new_root, const char *put_old) {
@@ -62,6 +83,13 @@ int mount_setattr(int dirfd, const char *path, unsigned int flags,
   struct mount_attr attributes = {.attr_set = set, .attr_clr = clear};
   return syscall(SYS_mount_setattr, dirfd, path, flags, &attributes,
                  sizeof attributes);
+}
+
+int mount_setattr_idmap(int mount, unsigned int flags, int user_namespace) {
+  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP,
+                                  .userns_fd = user_namespace};
+  return syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | flags,
+                 &attributes, sizeof attributes);
 }
 
 int fsopen(const char *type, unsigned int flags) {
@@ -99,6 +127,14 @@ int is_mount_root(const char *path) {
   if (syscall(SYS_statx, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0, &status) < 0)
     return -1;
   return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+int open_message_queue(const char *name, int flags, mode_t mode) {
+  return syscall(SYS_mq_open, name, flags, mode, NULL);
+}
+
+int remove_message_queue(const char *name) {
+  return syscall(SYS_mq_unlink, name);
 }
 
 // Descriptors

@@ -15,7 +15,6 @@ public struct ContainerEnvironment: Sendable {
         hasTerminal: Bool, image: [String], requests: [String]
     ) throws(KernelError) {
         set("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        set("HOME=/root")
         if hasTerminal { set("TERM=" + (Self.hostValue("TERM") ?? "xterm")) }
         for text in image { set(text) }
         for text in requests {

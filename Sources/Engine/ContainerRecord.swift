@@ -14,6 +14,10 @@ public struct ContainerRecord: Equatable, Sendable {
     public let created: Timestamp
     /// The command's exit code; nil while it runs, or where its owner was killed.
     public var exitCode: Int?
+    /// The directories of its cgroup, while it runs.
+    public var cgroup: [String] = []
+    /// Whether the kernel killed in it for lack of memory.
+    public var lackedMemory = false
 
     init(id: String, image: String, command: [String]) {
         self.id = id
@@ -28,6 +32,8 @@ public struct ContainerRecord: Equatable, Sendable {
         command = try json["command"].strings()
         created = Timestamp(try json["created"].string()) ?? Timestamp(seconds: 0)
         exitCode = try json["exitCode"].present?.integer()
+        cgroup = try json["cgroup"].present?.strings() ?? []
+        lackedMemory = json["outOfMemory"].present != nil
     }
 
     /// The record as it is written.
@@ -35,6 +41,7 @@ public struct ContainerRecord: Equatable, Sendable {
         .object(present: [
             ("id", .string(id)), ("image", .string(image)), ("command", .strings(command)),
             ("created", .string("\(created)")), ("exitCode", exitCode.map(JSON.integer)),
+            ("cgroup", .strings(cgroup)), ("outOfMemory", lackedMemory ? .bool(true) : nil),
         ])
     }
 

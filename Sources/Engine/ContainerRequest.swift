@@ -10,17 +10,16 @@ public struct ContainerRequest: Sendable {
     public var layers: [String] = []
     /// The command and how it is connected.
     public var process: SandboxedProcess
-    /// Volumes, memory, the working directory.
-    public var filesystem = ContainerFilesystem()
-    /// The host name; the container's id where there is none.
-    public var hostName: String?
-    /// Whether the container has a network with nothing but loopback.
-    public var hasEmptyNetwork = false
+    /// Everything else that is the container's own.
+    public var parts: ContainerParts
     /// Whether nothing of the container is kept when it has ended (`--rm`).
     public var isThrowAway = false
 
     /// A container for `process`.
-    public init(_ process: SandboxedProcess) { self.process = process }
+    public init(_ process: SandboxedProcess, in parts: ContainerParts) {
+        self.process = process
+        self.parts = parts
+    }
 
     /// Makes the container, runs its command, and keeps or removes what it wrote.
     ///
@@ -31,11 +30,18 @@ public struct ContainerRequest: Sendable {
         let id = directory.name
         var record = ContainerRecord(id: id, image: image, command: process.arguments)
         do throws(KernelError) {
+            let group = parts.controlGroup(named: id)
+            record.cgroup = try group?.locate() ?? []
             try record.write(to: path, durable: !isThrowAway)
-            var sandbox = Sandbox(try mechanisms(id, path), running: process)
+            // book: begin container-run
+            let list = try parts.mechanisms(
+                named: id, lower: layers, upper: .made(path, isThrowAway: isThrowAway), in: group)
+            var sandbox = Sandbox(list, running: process)
+            // book: end container-run
             let code = try sandbox.run().code
             if !isThrowAway {
                 record.exitCode = Int(code)
+                record.lackedMemory = group?.memoryKills ?? 0 > 0
                 try record.write(to: path, durable: true)
             }
             try directory.release()
@@ -46,18 +52,6 @@ public struct ContainerRequest: Sendable {
             throw error
         }
     }
-
-    // book: begin container-run
-    private func mechanisms(
-        _ id: String, _ directory: String
-    ) throws(KernelError) -> [any Mechanism] {
-        let root = OverlayRoot(lower: layers, upper: .made(directory, isThrowAway: isThrowAway))
-        var list = try filesystem.mechanisms(on: root)
-        list += [try HostName(hostName ?? id), IPCNamespace()]
-        if hasEmptyNetwork { list.append(EmptyNetwork()) }
-        return list
-    }
-    // book: end container-run
 
     /// Its name is the container's id.
     private func makeDirectory(

@@ -13,8 +13,14 @@ public struct Container: Sendable {
 
     /// The state in words, for people.
     public var state: String {
-        if isRunning { return "running" }
-        return record.exitCode.map { "exited (\($0))" } ?? "killed"
+        if isRunning { return controlGroup.isFrozen ? "paused" : "running" }
+        let reason = record.lackedMemory ? ", out of memory" : ""
+        return record.exitCode.map { "exited (\($0)\(reason))" } ?? "killed"
+    }
+
+    /// Its cgroup, to be read and frozen.
+    public var controlGroup: RunningControlGroup {
+        RunningControlGroup(directories: record.cgroup)
     }
 }
 
@@ -31,6 +37,7 @@ public struct Containers: Sendable {
     /// All of them, the oldest first; what killed owners left of throw-away ones is swept first.
     public func all() throws(KernelError) -> [Container] {
         OwnedDirectory.sweep(state.throwAwayContainers)
+        try ControlGroup.sweep()
         var found: [Container] = []
         for parent in [state.containers, state.throwAwayContainers] {
             guard fileType(parent) != nil else { continue }
@@ -41,21 +48,40 @@ public struct Containers: Sendable {
         return found.sorted { $0.record.created < $1.record.created }
     }
 
-    /// Removes the container whose id begins with `prefix`.
-    /// - Throws: `ENOENT` where there is none, `EINVAL` where there are several, `EBUSY` where
-    ///   it runs.
-    public func remove(_ prefix: String) throws(KernelError) {
+    /// The container whose id begins with `prefix`.
+    ///
+    /// - Parameter purpose: what an error says was tried, such as `remove container`.
+    /// - Throws: `ENOENT` where there is none, `EINVAL` where there are several.
+    public func find(_ prefix: String, to purpose: String) throws(KernelError) -> Container {
         let matches = try all().filter { !prefix.isEmpty && $0.record.id.hasPrefix(prefix) }
         guard let container = matches.first else {
             throw KernelError(
-                "remove container", prefix.isEmpty ? "\"\"" : prefix, .noSuchFile,
+                purpose, prefix.isEmpty ? "\"\"" : prefix, .noSuchFile,
                 remedy: "`hull ps -a` lists them.")
         }
         if matches.count > 1 {
             throw KernelError(
-                "remove container", prefix, .invalidArgument,
+                purpose, prefix, .invalidArgument,
                 remedy: "\(matches.count) ids begin so; give more of it.")
         }
+        return container
+    }
+
+    /// A running container whose id begins with `prefix`.
+    /// - Throws: what ``find(_:to:)`` throws, and `ESRCH` where it has ended.
+    public func findRunning(_ prefix: String, to purpose: String) throws(KernelError) -> Container {
+        let container = try find(prefix, to: purpose)
+        if container.isRunning { return container }
+        throw KernelError(
+            purpose, container.record.id, .noSuchProcess,
+            remedy: "It has ended; `hull ps` lists"
+                + " those that run.")
+    }
+
+    /// Removes the container whose id begins with `prefix`.
+    /// - Throws: what ``find(_:to:)`` throws, and `EBUSY` where it runs.
+    public func remove(_ prefix: String) throws(KernelError) {
+        let container = try find(prefix, to: "remove container")
         if container.isRunning {
             throw KernelError(
                 "remove container", container.record.id, .busy,

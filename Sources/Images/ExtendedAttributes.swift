@@ -38,6 +38,8 @@ func setExtendedAttribute(
         }
     }
     let errno = Errno.current
+    // Those of the name trusted.* are for the machine's root alone.
+    if result < 0, errno == .notPermitted, !isInFirstUserNamespace { return }
     if result < 0 && errno.rawValue != ENOTSUP {
         throw KernelError("lsetxattr", "\(name.shown) \(attribute.name.shown)", errno)
     }
@@ -56,11 +58,17 @@ func isFilesOwn(_ attribute: FileName) -> Bool {
 
 /// Whether overlayfs is told to show nothing of the layers below in this directory.
 func isOpaque(_ name: FileName, at directory: CInt) -> Bool {
-    var value: UInt8 = 0
     let path = pathThroughProc(name, directory)
-    let count = path.withCName { lgetxattr($0, "trusted.overlay.opaque", &value, 1) }
-    return count == 1 && value == UInt8(ascii: "y")
+    return opaqueAttributes.contains { attribute in
+        var value: UInt8 = 0
+        let count = path.withCName { lgetxattr($0, attribute, &value, 1) }
+        return count == 1 && value == UInt8(ascii: "y")
+    }
 }
+
+/// The names of that mark: for an overlay of the machine's root, and for one (`userxattr`) in a
+/// user namespace, which cannot read the other. A layer may come to lie under either.
+let opaqueAttributes = ["trusted.overlay.opaque", "user.overlay.opaque"]
 
 private func pathThroughProc(_ name: FileName, _ directory: CInt) -> FileName {
     FileName("/proc/self/fd/\(directory)/".utf8) + name

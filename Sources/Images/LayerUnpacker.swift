@@ -18,6 +18,8 @@ struct LayerUnpacker: ~Copyable {
     private var parent: OpenParent
     private var directoryTimes: [(path: LayerPath, time: TarTime)] = []
     private let buffer = WorkBuffer()
+    /// Whether root here is root of a user namespace only, which may not do all of this.
+    private let isInUserNamespace = !isInFirstUserNamespace
     /// How many bytes the regular files have.
     private(set) var size = 0
 
@@ -77,13 +79,23 @@ struct LayerUnpacker: ~Copyable {
         case .symbolicLink(let target):
             try creating(name) { at, name in target.withCName { symlinkat($0, at, name) } }
         case .hardLink(let target): try makeHardLink(name, path, to: try LayerPath(target))
+        case .characterDevice, .blockDevice:
+            // Only the machine's root makes devices. Something may be mounted on this one.
+            if isInUserNamespace { return try makeFile(name, reader) }
+            try makeDevice(entry, name)
+        case .fifo: try creating(name) { at, name in mknodat(at, name, S_IFIFO | 0o600, 0) }
+        }
+    }
+
+    private mutating func makeDevice(_ entry: TarEntry, _ name: FileName) throws(KernelError) {
+        switch entry.kind {
         case .characterDevice(let major, let minor):
             let device = device_number(major, minor)
             try creating(name) { at, name in mknodat(at, name, S_IFCHR | 0o600, device) }
         case .blockDevice(let major, let minor):
             let device = device_number(major, minor)
             try creating(name) { at, name in mknodat(at, name, S_IFBLK | 0o600, device) }
-        case .fifo: try creating(name) { at, name in mknodat(at, name, S_IFIFO | 0o600, 0) }
+        default: break
         }
     }
 
@@ -169,9 +181,10 @@ struct LayerUnpacker: ~Copyable {
     }
 
     private func makeOpaque(_ name: FileName, _ directory: CInt) throws(KernelError) {
-        let mark = ExtendedAttribute(
-            name: Array("trusted.overlay.opaque".utf8), value: [UInt8(ascii: "y")])
-        try setExtendedAttribute(mark, of: name, at: directory)
+        for attribute in opaqueAttributes {
+            let mark = ExtendedAttribute(name: Array(attribute.utf8), value: [UInt8(ascii: "y")])
+            try setExtendedAttribute(mark, of: name, at: directory)
+        }
     }
 
     private func isWhiteout(_ name: FileName, _ directory: CInt) -> Bool {
@@ -196,7 +209,13 @@ struct LayerUnpacker: ~Copyable {
         let owned = name.withCName {
             fchownat(at, $0, entry.owner, entry.group, AT_SYMLINK_NOFOLLOW)
         }
-        if owned < 0 { throw KernelError("fchownat", name.shown, .current) }
+        if owned < 0 {
+            let errno = Errno.current
+            // An id that the namespace does not know: then the file is the user's own.
+            guard isInUserNamespace, errno == .invalidArgument else {
+                throw KernelError("fchownat", name.shown, errno)
+            }
+        }
         var isLink = false
         if case .symbolicLink = entry.kind { isLink = true }
         // A symbolic link has no mode, and fchmodat would follow it.

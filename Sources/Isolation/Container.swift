@@ -12,6 +12,10 @@ public struct ContainerFilesystem: Sendable {
     public var workingDirectory = "/"
     /// Whether the command gets a terminal.
     public var hasTerminal = false
+    /// Whether what concerns the whole machine is masked or read-only.
+    public var hasMasks = true
+    /// Whether the sandbox's root is root of a user namespace only.
+    public var isInUserNamespace = !isInFirstUserNamespace
 
     /// The usual: a writable root and nothing added.
     public init() {}
@@ -21,35 +25,40 @@ public struct ContainerFilesystem: Sendable {
     ///
     /// - Parameters:
     ///   - root: mounts the root file system and makes it the current directory.
+    ///   - group: the cgroup that shows in it.
     ///   - files: what the network adds to /etc.
     /// - Throws: `EINVAL` where a request is none.
     public func mechanisms(
-        on root: any Mechanism, showing files: NetworkFiles? = nil
+        on root: any Mechanism, in group: ControlGroup? = nil, showing files: NetworkFiles? = nil
     ) throws(KernelError) -> [any Mechanism] {
         let volumes = Volumes(volumes, files: files)
-        var list: [any Mechanism] = [
+        let borrowed = isInUserNamespace ? BorrowedMounts() : nil
+        var list: [(any Mechanism)?] = [
             MountNamespace(),
             root,
             PivotRoot(),
             // The sources of volumes are all that is needed of the host.
             volumes,
+            // In a user namespace more is needed.
+            borrowed,
             DetachHostRoot(),
             ClosedDescriptors(),
             // From here on a path leads nowhere but into the new root.
             PIDNamespace(),
-            ProcFilesystem(),
-            DeviceFilesystem(hasConsole: hasTerminal),
-            SysFilesystem(),
+            ProcFilesystem(borrowed),
+            DeviceFilesystem(hasConsole: hasTerminal, borrowed),
+            HostDevices(group?.devices ?? []),
+            SysFilesystem(borrowed, isReadOnly: hasMasks),
+            ControlGroupFilesystem(of: group),
             try TemporaryFilesystems(parsing: temporary),
             AttachedVolumes(volumes),
-            // After what they cover is there; masks need the new /dev/null.
-            MaskedPaths(),
-            ReadOnlyPaths(),
         ]
+        // After what they cover is there; masks need the new /dev/null.
+        if hasMasks { list += [MaskedPaths(), ReadOnlyPaths()] as [(any Mechanism)?] }
         if workingDirectory != "/" { list.append(try WorkingDirectory(workingDirectory)) }
         // Last: everything above may make directories to mount on.
         if isReadOnly { list.append(ReadOnlyRoot()) }
-        return list
+        return list.compactMap { $0 }
     }
     // book: end container-list
 }

@@ -7,12 +7,18 @@ public struct DeviceFilesystem: Mechanism {
     /// As the narrator calls it.
     public let name = "dev"
     private let hasConsole: Bool
+    private let borrowed: BorrowedMounts?
 
-    /// - Parameter hasConsole: whether a terminal is going to be mounted on /dev/console.
-    public init(hasConsole: Bool) { self.hasConsole = hasConsole }
+    /// - Parameters:
+    ///   - hasConsole: whether a terminal is going to be mounted on /dev/console.
+    ///   - borrowed: where a user namespace has its devices from.
+    public init(hasConsole: Bool, _ borrowed: BorrowedMounts? = nil) {
+        self.hasConsole = hasConsole
+        self.borrowed = borrowed
+    }
 
     /// Major and minor number of each node. See `null(4)`, `random(4)`, `tty(4)`.
-    private static let nodes: [(name: String, major: UInt32, minor: UInt32)] = [
+    static let nodes: [(name: String, major: UInt32, minor: UInt32)] = [
         ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9),
         ("tty", 5, 0),
     ]
@@ -29,7 +35,8 @@ public struct DeviceFilesystem: Mechanism {
         try mount(
             "tmpfs", on: "/dev", type: "tmpfs", [.noSetUID, .strictAccessTime],
             options: "mode=755,size=65536k", why: "an empty /dev instead of the image's")
-        for node in Self.nodes {
+        try borrowed?.attachDevices()
+        for node in Self.nodes where borrowed == nil {
             try makeDevice(
                 "/dev/\(node.name)", major: node.major, minor: node.minor, mode: 0o666,
                 why: "one of the few devices that are safe to share")
@@ -48,15 +55,36 @@ public struct DeviceFilesystem: Mechanism {
         for name in ["pts", "shm", "mqueue"] {
             try makeDirectory("/dev/\(name)", why: "a place to mount on")
         }
-        try mount(
-            "devpts", on: "/dev/pts", type: "devpts", [.noSetUID, .noExecution],
-            options: "newinstance,ptmxmode=0666,mode=0620,gid=5",
-            why: "terminals of its own: the host's cannot be opened from here")
+        try mountTerminals()
         try mount(
             "shm", on: "/dev/shm", type: "tmpfs", [.noSetUID, .noDevices, .noExecution],
             options: "mode=1777,size=65536k", why: "POSIX shared memory lives here")
-        try mount(
-            "mqueue", on: "/dev/mqueue", type: "mqueue", [.noSetUID, .noDevices, .noExecution],
-            why: "POSIX message queues, those of this IPC namespace")
+        try mountQueues()
+    }
+
+    private func mountTerminals() throws(KernelError) {
+        let options = "newinstance,ptmxmode=0666,mode=0620"
+        let why: StaticString = "terminals of its own: the host's cannot be opened from here"
+        do throws(KernelError) {
+            try mount(
+                "devpts", on: "/dev/pts", type: "devpts", [.noSetUID, .noExecution],
+                options: options + ",gid=5", why: why)
+        } catch  where borrowed != nil && error.errno == .invalidArgument {
+            // A user namespace may know no group 5, which is `tty` everywhere.
+            try mount(
+                "devpts", on: "/dev/pts", type: "devpts", [.noSetUID, .noExecution],
+                options: options, why: why)
+        }
+    }
+
+    private func mountQueues() throws(KernelError) {
+        do throws(KernelError) {
+            try mount(
+                "mqueue", on: "/dev/mqueue", type: "mqueue",
+                [.noSetUID, .noDevices, .noExecution],
+                why: "POSIX message queues, those of this IPC namespace")
+        } catch  where borrowed != nil && error.errno == .notPermitted {
+            // The host's IPC namespace: its queues are not this root's to show.
+        }
     }
 }

@@ -20,17 +20,19 @@ struct InitProcess {
 
     // book: begin init
     /// Forwards signals and reaps orphans until the command ends; then ends the same way.
-    func run() -> Never {
-        // The command holds what it needs of these. Kept open here, the handshake would never
-        // end, and locks of the host would outlive their owner.
-        _ = close_range(3, UInt32.max, 0)
+    func run(watching channel: borrowing SandboxEnd) -> Never {
         // The command tells the same steps.
         Narrator.stop()
+        // Nobody in the sandbox may look into this process: /proc/1/exe is a file of the host.
+        becomeUndumpable()
         do {
             for mechanism in mechanisms { try mechanism.seal(.initProcess) }
-            // Nobody in the sandbox may look into this process: /proc/1/exe is a file of the
-            // host. After sealing, which would make it readable again.
-            _ = prctl_set(CInt(linux_PR_SET_DUMPABLE), 0)
+            // Again: a change of user sets it to what /proc/sys/fs/suid_dumpable says.
+            becomeUndumpable()
+            channel.endIfOwnerIsGone()
+            // The command holds what it needs of these. Kept open here, the handshake would
+            // never end.
+            _ = close_range(3, UInt32.max, 0)
             let signals = try SignalQueue(of: Supervisor.signals)
             while true {
                 signals.descriptor.awaitInput()
@@ -38,7 +40,8 @@ struct InitProcess {
                     if signal.number == SIGCHLD {
                         try reapOrphans()
                     } else {
-                        try send(signal.number, to: command)
+                        // It may have become another user, or a zombie; both are its own affair.
+                        do { try send(signal.number, to: command) } catch {}
                     }
                 }
             }

@@ -20,7 +20,8 @@ import Kernel
 ///                                    (init is forked, the terminal opened)
 ///                                    seal()
 ///                                    execve(command)
-///     waits …                        … runs, ends
+///     attend(watch)                  … runs
+///     waits …                        … ends
 ///     release()
 ///
 /// What a mechanism does not need, it leaves out.
@@ -34,6 +35,14 @@ public protocol Mechanism {
 
     /// The open directory of the cgroup that it has to be born in; see `CLONE_INTO_CGROUP`.
     var cgroup: CInt? { get }
+
+    /// What is open here and needed by ``enter()`` or ``seal(_:)``. The sandbox is born with
+    /// copies of all that is open; it closes the others at once.
+    var descriptors: [CInt] { get }
+
+    /// Variables for the command, as `NAME=VALUE`, where its environment lacks them. Asked for
+    /// in the sandbox, after ``enter()``.
+    var environment: [String] { get }
 
     /// On the host, before the sandbox exists.
     mutating func prepare() throws(KernelError)
@@ -49,6 +58,12 @@ public protocol Mechanism {
     /// For what would be in the sandbox's own way before: privileges go here. An init of ours
     /// is sealed in the same way as the command that it looks after.
     func seal(_ process: SealedProcess) throws(KernelError)
+
+    /// In the sandbox, sealed: what the owner needs to go on watching it.
+    var watch: CInt? { get }
+
+    /// On the host, once the command runs: what ``watch`` was in the sandbox.
+    mutating func attend(_ watch: consuming Descriptor) throws(KernelError)
 
     /// On the host, after the sandbox has gone, in reverse order.
     ///
@@ -70,6 +85,10 @@ extension Mechanism {
     public var namespaces: Namespaces { [] }
     /// The owner's cgroup.
     public var cgroup: CInt? { nil }
+    /// Nothing has to stay open.
+    public var descriptors: [CInt] { [] }
+    /// No variables.
+    public var environment: [String] { [] }
     /// Nothing to prepare.
     public mutating func prepare() throws(KernelError) {}
     /// Nothing to do from outside.
@@ -78,6 +97,10 @@ extension Mechanism {
     public func enter() throws(KernelError) {}
     /// Nothing to take away.
     public func seal(_ process: SealedProcess) throws(KernelError) {}
+    /// Nothing to watch.
+    public var watch: CInt? { nil }
+    /// Nothing comes.
+    public mutating func attend(_ watch: consuming Descriptor) throws(KernelError) {}
     /// Nothing to give back.
     public mutating func release() throws(KernelError) {}
 }

@@ -21,14 +21,30 @@ public final class OverlayRoot: Mechanism {
     public let name = "overlay"
     private let lower: [String]
     private let layer: UpperLayer
+    private let context: String?
     private var directory = ""
     private var scratch: OwnedDirectory?
+    private let mapsOwners: Bool
+    private var owners: MappedOwners?
+    private var early: EarlyOverlay?
 
     /// A union of `lower`, topmost first, under an upper layer.
-    public init(lower: [String], upper: UpperLayer) {
+    ///
+    /// - Parameters:
+    ///   - mapsOwners: whether the sandbox has a user namespace, in which what belongs to root
+    ///     here has to belong to root too.
+    ///   - context: the SELinux label that all its files show; nil for their own.
+    public init(
+        lower: [String], upper: UpperLayer, mapsOwners: Bool = false, context: String? = nil
+    ) {
+        self.context = context
         self.lower = lower
         self.layer = upper
+        self.mapsOwners = mapsOwners
     }
+
+    /// The channel on which layers with other owners come in.
+    public var descriptors: [CInt] { owners?.descriptors ?? [] }
 
     /// Makes the directories that overlayfs asks for.
     public func prepare() throws(KernelError) {
@@ -50,31 +66,59 @@ public final class OverlayRoot: Mechanism {
         for name in ["upper", "work", "merged"] {
             try makeDirectories("\(directory)/\(name)", why: "overlayfs asks for it")
         }
+        if mapsOwners { try prepareOwners() }
+        if OrdinaryUser.isRootOfItsOwn {
+            early = try EarlyOverlay(on: merged, options: options)
+        }
     }
+
+    private var merged: String { directory + "/merged" }
+
+    private func prepareOwners() throws(KernelError) {
+        for path in shownLower {
+            try makeDirectories(path, why: "a place to show a layer with other owners")
+        }
+        let owners = MappedOwners(of: [directory] + lower)
+        try owners.prepare()
+        self.owners = owners
+    }
+
+    /// Where the lower layers are shown with owners of the sandbox's own.
+    private var shownLower: [String] { lower.indices.map { "\(directory)/lower\($0)" } }
+
+    /// Hands in the layers with owners that the sandbox's user namespace knows.
+    public func adopt(_ child: ProcessID) throws(KernelError) { try owners?.adopt(child) }
 
     // book: begin overlay-enter
     /// Mounts the union and goes there: the next mechanism makes it the root.
     public func enter() throws(KernelError) {
-        let merged = directory + "/merged"
-        try mount(
-            "overlay", on: merged, type: "overlay", options: options,
-            why: "one tree out of the layers: reads fall through, writes stay on top")
+        try owners?.attach(on: [directory] + shownLower)
+        if early == nil {
+            try mount(
+                "overlay", on: merged, type: "overlay", options: options,
+                why: "one tree out of the layers: reads fall through, writes stay on top")
+        }
         try changeDirectory(merged, why: "the root that is to be")
     }
     // book: end overlay-enter
 
     /// Removes what nobody keeps. The mount itself went with the mount namespace.
     public func release() throws(KernelError) {
+        owners = nil
+        try early.take()?.release()
         try scratch.take()?.release()
     }
 
     private var options: String {
         var parts = [
-            "lowerdir=" + join(lower.map(escape), with: ":"),
+            "lowerdir=" + join((owners == nil ? lower : shownLower).map(escape), with: ":"),
             "upperdir=" + escape(directory + "/upper"), "workdir=" + escape(directory + "/work"),
         ]
+        // Overlayfs keeps notes in attributes; those of the name trusted.* are the machine's root's.
+        if mapsOwners || !isInFirstUserNamespace { parts.append("userxattr") }
         // What nobody keeps need never reach the disk.
         if isThrowAway { parts.append("volatile") }
+        if let context { parts.append("context=\"\(context)\"") }
         return join(parts, with: ",")
     }
 

@@ -8,13 +8,18 @@ public struct ProcFilesystem: Mechanism {
     /// As the narrator calls it.
     public let name = "proc"
 
+    private let borrowed: BorrowedMounts?
+
     /// Mounted on /proc of the sandbox's root.
-    public init() {}
+    ///
+    /// - Parameter borrowed: where a user namespace has it from.
+    public init(_ borrowed: BorrowedMounts? = nil) { self.borrowed = borrowed }
 
     // book: begin proc-enter
     /// Mounts it, from inside: the mounter's namespace is what it shows.
     public func enter() throws(KernelError) {
         do {
+            if let borrowed { return try borrowed.attachProc() }
             try mount(
                 "proc", on: "/proc", type: "proc", [.noSetUID, .noDevices, .noExecution],
                 why: "ps, top and many others read processes from here")

@@ -83,7 +83,12 @@ public struct Sandbox {
         }
         let host = handshake.takeHostEnd()
         try host.letGo()
-        let terminal = try host.awaitExecution()
+        let terminal = try host.awaitExecution {
+            index, watch throws(KernelError) in
+            guard mechanisms.indices.contains(index) else { return }
+            Narrator.chapter(mechanisms[index].name, "attend")
+            try mechanisms[index].attend(watch)
+        }
         Narrator.sandboxIsSilent()
         return terminal
     }
@@ -105,13 +110,27 @@ public struct Sandbox {
         try dieWithParent(why: "whoever kills the owner of the sandbox kills the sandbox")
         // It may have been killed before we asked for that.
         channel.endIfOwnerIsGone()
+        try closeInherited(but: channel)
         // The modes that the mechanisms ask for are meant as they are written.
         umask(0)
         for mechanism in mechanisms {
             Narrator.chapter(mechanism.name, "enter")
             try mechanism.enter()
         }
+        // Another user id makes the kernel forget the first request.
+        if mechanisms.contains(where: { $0.namespaces.contains(.user) }) {
+            try dieWithParent(why: "once more: the kernel forgets it when ids change")
+            channel.endIfOwnerIsGone()
+        }
         Narrator.chapter("command", "start")
     }
     // book: end sandbox-enter
+
+    /// Before any path of the image is looked up: /proc/self/fd/N leads wherever descriptor N
+    /// does, and a link or a working directory of the image's may say so (CVE-2024-21626).
+    private func closeInherited(but channel: borrowing SandboxEnd) throws(KernelError) {
+        var kept = [channel.number]
+        for mechanism in mechanisms { kept += mechanism.descriptors }
+        try closeDescriptors(but: kept, why: "the owner's open files are no way out for the image")
+    }
 }

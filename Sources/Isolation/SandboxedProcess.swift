@@ -43,7 +43,7 @@ extension SandboxedProcess {
         behind mechanisms: [any Mechanism], reportingTo channel: borrowing SandboxEnd
     ) -> Never {
         do {
-            if hasInit { try becomeInit(behind: mechanisms) }
+            if hasInit { try becomeInit(behind: mechanisms, watching: channel) }
             try connect(to: channel)
             umask(0o022)
             resetSignalHandlers()
@@ -52,17 +52,38 @@ extension SandboxedProcess {
                 Narrator.chapter(mechanism.name, "seal")
                 try mechanism.seal(.command)
             }
+            for (index, mechanism) in mechanisms.enumerated() {
+                if let watch = mechanism.watch { try channel.send(watch: watch, of: index) }
+            }
+            // A change of user cancels our dying with the owner until it is asked for again.
+            channel.endIfOwnerIsGone()
             Narrator.chapter("command", "execute")
-            try execute(arguments, environment: environment, why: "from here on it is the command")
+            try execute(
+                arguments, environment: environment(behind: mechanisms),
+                why: "from here on it is the command")
         } catch {
             channel.fail(with: error)
         }
     }
 
+    /// What the mechanisms add stands back behind what the user and the image have set.
+    private func environment(behind mechanisms: [any Mechanism]) -> [String] {
+        var all = environment
+        for mechanism in mechanisms {
+            for variable in mechanism.environment {
+                let name = split(variable, at: "=")[0] + "="
+                if !all.contains(where: { $0.hasPrefix(name) }) { all.append(variable) }
+            }
+        }
+        return all
+    }
+
     /// Stays behind as process 1; only its child, which is to be the command, returns.
-    private func becomeInit(behind mechanisms: [any Mechanism]) throws(KernelError) {
+    private func becomeInit(
+        behind mechanisms: [any Mechanism], watching channel: borrowing SandboxEnd
+    ) throws(KernelError) {
         if let command = try clone(into: [], why: "the command is the child of our init") {
-            InitProcess(caringFor: command, behind: mechanisms).run()
+            InitProcess(caringFor: command, behind: mechanisms).run(watching: channel)
         }
         Narrator.commandHasInit()
         try dieWithParent(why: "if init is killed, so is the command")

@@ -13,9 +13,12 @@ public struct StageCall: Sendable {
 
     /// Reads a stage's command line, starts the narrator, and answers `--help`.
     ///
+    /// - Parameter protectsProgram: whether the program's own file is kept from the sandbox.
     /// - Returns: nil where there is nothing to run because help was asked for.
     /// - Throws: what is wrong with the command line, or with standard input.
-    public init?(_ command: Command, _ arguments: [String]) throws(KernelError) {
+    public init?(
+        _ command: Command, _ arguments: [String], protectsProgram: Bool = false
+    ) throws(KernelError) {
         let inputIsOpen = Program.secureStandardDescriptors()
         options = try command.parse(arguments)
         if options.has("help") {
@@ -26,11 +29,31 @@ public struct StageCall: Sendable {
         try options.startNarrator()
         rootfs = options.operands[0]
         try checkRootfs(rootfs)
+        // Before anything is changed: it starts the program over again.
+        if protectsProgram { try RuntimeProgram.protect() }
+        try OrdinaryUser.becomeRoot()
         var process = SandboxedProcess(Array(options.operands.dropFirst()))
         process.hasInit = options.has("init")
         process.hasTerminal = options.has("tty")
         try process.checkInput(isOpen: inputIsOpen)
         self.process = process
+    }
+
+    // book: begin stage-run
+    /// Runs the command in a container of these parts, on an overlay over the root file system.
+    ///
+    /// - Returns: the exit code of the command.
+    public func run(in parts: ContainerParts) throws(KernelError) -> Int32 {
+        let list = try parts.mechanisms(
+            named: "sandbox-\(randomName().prefix(4))", lower: [try resolvedRootfs()], upper: upper)
+        var sandbox = Sandbox(list, running: parts.privileges?.process(process) ?? process)
+        return try sandbox.run().code
+    }
+    // book: end stage-run
+
+    /// Where the writes go: nowhere, unless `--keep` says so.
+    public var upper: OverlayRoot.UpperLayer {
+        options.value("keep").map { .kept(in: $0) } ?? .throwAway(in: StateDirectories().scratch)
     }
 
     /// The root file system's path, for a mount that is made from another directory.
@@ -58,6 +81,9 @@ extension SandboxedProcess {
 }
 
 extension Option {
+    /// `--keep`.
+    public static let keep = Option(
+        "keep", nil, .required("DIR"), "Keep what is written, in DIR/upper.")
     /// `--init`.
     public static let initProcess = Option(
         "init", nil, .none, "Run a small init as process 1: reaps orphans, forwards signals.")

@@ -17,7 +17,7 @@ public struct StateDirectories: Sendable {
         if let chosen = Self.variable("HULL_ROOT") {
             root = chosen
             run = chosen + "/run"
-        } else if geteuid() == 0 {
+        } else if geteuid() == 0 && !OrdinaryUser.isRootOfItsOwn {
             root = "/var/lib/hull"
             run = "/run/hull"
         } else {
@@ -36,6 +36,8 @@ public struct StateDirectories: Sendable {
     ///
     /// Beside the others and not in ``run``, which is memory on most systems.
     public var throwAwayContainers: String { root + "/throwaway" }
+    /// Compiled seccomp filters; they can be made again at any time.
+    public var seccompFilters: String { root + "/seccomp" }
     /// Notes of mounts that the host has to take away.
     public var hostMounts: String { run + "/mounts" }
 

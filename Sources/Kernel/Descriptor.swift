@@ -131,3 +131,27 @@ public func closeDescriptorsOnExecution(from first: UInt32, why: StaticString) t
         shell: "exec 9<&-"
     ) { close_range(first, UInt32.max, CInt(linux_CLOSE_RANGE_CLOEXEC)) }
 }
+
+/// Closes every descriptor of this process but standard input, output and error, those in
+/// `kept`, and the narrator's. See `close_range(2)`.
+public func closeDescriptors(but kept: [CInt], why: StaticString) throws(KernelError) {
+    var first: UInt32 = 3
+    for number in (kept + Narrator.descriptors).sorted() where number >= 3 {
+        if UInt32(number) > first { try closeDescriptors(first, UInt32(number) - 1, why: why) }
+        first = max(first, UInt32(number) + 1)
+    }
+    try closeDescriptors(first, UInt32.max, why: why)
+}
+
+private func closeDescriptors(
+    _ first: UInt32, _ last: UInt32, why: StaticString
+) throws(KernelError) {
+    try systemCall(
+        "close_range",
+        [
+            .number(Int(first)), last == UInt32.max ? .symbol("~0U") : .number(Int(last)),
+            .number(0),
+        ],
+        on: "descriptors from \(first) on", why: why
+    ) { close_range(first, last, 0) }
+}

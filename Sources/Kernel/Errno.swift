@@ -57,6 +57,10 @@ extension Errno {
     public static let notExecutable = Errno(rawValue: ENOEXEC)
     /// The directory still has entries.
     public static let notEmpty = Errno(rawValue: ENOTEMPTY)
+    /// There is no such kind of device, or of file system.
+    public static let noSuchDevice = Errno(rawValue: ENODEV)
+    /// The number is out of range.
+    public static let outOfRange = Errno(rawValue: ERANGE)
     /// The process is gone.
     public static let noSuchProcess = Errno(rawValue: ESRCH)
     /// The kernel does not have this call.

@@ -30,17 +30,20 @@ public func makeDirectories(
 
 /// Makes a device node. See `mknod(2)`.
 public func makeDevice(
-    _ path: String, major: UInt32, minor: UInt32, mode: mode_t, why: StaticString
+    _ path: String, major: UInt32, minor: UInt32, mode: mode_t, isBlock: Bool = false,
+    why: StaticString
 ) throws(KernelError) {
+    let letter = isBlock ? "b" : "c"
     try systemCall(
         "mknod",
         [
-            .text(path), .symbol("S_IFCHR|0" + String(mode, radix: 8)),
+            .text(path),
+            .symbol((isBlock ? "S_IFBLK" : "S_IFCHR") + "|0" + String(mode, radix: 8)),
             .symbol("makedev(0x\(String(major, radix: 16)), 0x\(String(minor, radix: 16)))"),
         ],
         on: path, why: why,
-        shell: "mknod -m \(String(mode, radix: 8)) \(quoteShell(path)) c \(major) \(minor)"
-    ) { mknod(path, S_IFCHR | mode, device_number(major, minor)) }
+        shell: "mknod -m \(String(mode, radix: 8)) \(quoteShell(path)) \(letter) \(major) \(minor)"
+    ) { mknod(path, (isBlock ? S_IFBLK : S_IFCHR) | mode, device_number(major, minor)) }
 }
 
 /// Makes a symbolic link at `path`. See `symlink(2)`.
@@ -155,4 +158,29 @@ public func randomName() -> String {
         number >>= 4
     }
     return name
+}
+
+/// What a device node stands for: nothing but a type and two numbers. See `mknod(2)`.
+public struct DeviceNode: Equatable, Sendable {
+    /// Whether it is a disk or a part of one.
+    public let isBlock: Bool
+    /// Which driver.
+    public let major: UInt32
+    /// Which of the driver's devices.
+    public let minor: UInt32
+    /// Who may open the node.
+    public let mode: mode_t
+
+    /// Looks at the node at `path`; nil where something else is there. See `stat(2)`.
+    /// - Throws: where nothing is.
+    public init?(at path: String) throws(KernelError) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw KernelError("stat", path, .current) }
+        let type = status.st_mode & S_IFMT
+        guard type == S_IFBLK || type == S_IFCHR else { return nil }
+        isBlock = type == S_IFBLK
+        major = device_major(status.st_rdev)
+        minor = device_minor(status.st_rdev)
+        mode = status.st_mode & 0o777
+    }
 }

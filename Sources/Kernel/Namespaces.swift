@@ -33,7 +33,7 @@ public struct Namespaces: OptionSet, Hashable, Sendable {
         (.time, "CLONE_NEWTIME", "--time"),
     ]
 
-    fileprivate var symbols: String {
+    var symbols: String {
         let set = Namespaces.names.filter { contains($0.0) }.map(\.symbol)
         return set.isEmpty ? "0" : set.joined(separator: "|")
     }
@@ -87,12 +87,28 @@ public func clone(
             .number(MemoryLayout<clone_args>.size),
         ],
         on: "a process in new namespaces", why: why,
-        shell: Narrator.isInSandbox || !isSandbox ? nil : namespaces.shellCommand
+        shell: Narrator.isInSandbox || !isSandbox ? nil : namespaces.shellCommand + joining(cgroup)
     ) {
         set_errno(number)
         return child
     }
     return ProcessID(rawValue: child)
+}
+
+/// No shell is born in a cgroup; it goes there as the first thing: 0 stands for whoever writes.
+private func joining(_ cgroup: CInt?) -> String {
+    guard let cgroup, let path = realpath("/proc/self/fd/\(cgroup)", nil) else { return "" }
+    defer { free(path) }
+    return "\necho 0 > \(quoteShell(String(cString: path) + "/cgroup.procs"))"
+}
+
+/// Makes the cgroup that this process is in the top of all that it can see.
+/// See `cgroup_namespaces(7)`, `unshare(2)`.
+public func unshareControlGroups(why: StaticString) throws(KernelError) {
+    try systemCall(
+        "unshare", [.symbol("CLONE_NEWCGROUP")], on: "the cgroup namespace", why: why,
+        shell: Narrator.nestedShell("unshare --cgroup", until: "CGROUP")
+    ) { unshare(CLONE_NEWCGROUP) }
 }
 
 /// Moves this process to another root directory. See `chroot(2)`.

@@ -61,12 +61,16 @@ public enum Narrator {
     nonisolated(unsafe) private static var announced = ""
     nonisolated(unsafe) private static var shellPrefix = ""
     nonisolated(unsafe) private static var shellIsInit = false
+    nonisolated(unsafe) private static var shellEnd = "SANDBOX\n"
 
     /// Whether it is the sandbox that speaks.
     static var isInSandbox: Bool { side == .sandbox }
 
     /// Whether anyone listens.
     @inline(__always) public static var isOn: Bool { output >= 0 }
+
+    /// What it needs to stay open.
+    static var descriptors: [CInt] { isOn ? [output] : [] }
 
     /// Starts telling on standard error.
     ///
@@ -106,6 +110,13 @@ public enum Narrator {
     /// A shell cannot change its own root, so each command has to.
     static func prefixShellCommands(with prefix: String) { shellPrefix = prefix }
 
+    /// A command that the rest of the sandbox's script has to run behind, because what it does is
+    /// done to the shell that it starts.
+    static func nestedShell(_ command: String, until end: String) -> String {
+        shellEnd = "\(end)\n" + shellEnd
+        return "exec \(command) sh -eu /dev/fd/8 8<<'\(end)'"
+    }
+
     static func record(_ event: Event) {
         switch format {
         case .text: writeText(event)
@@ -136,7 +147,7 @@ public enum Narrator {
             return write("# \(event.why)\n\(command)\n")
         }
         // The end of the sandbox's own script as well: after this it says nothing more.
-        write("# \(event.why)\n\(shellIsInit ? "" : "exec ")\(command)\nSANDBOX\n")
+        write("# \(event.why)\n\(shellIsInit ? "" : "exec ")\(command)\n\(shellEnd)")
     }
 
     private static func writeJSON(_ event: Event) {

@@ -85,15 +85,17 @@ private func firstDisk() -> String? {
     return rows.first { $0.count == 4 && UInt32($0[0]) != nil }.map { "\($0[0]):\($0[1])" }
 }
 
-/// Tries each place where a node may be made and opened; the last refusal counts.
+/// Tries each place where a node may be made and opened; what the last node met counts.
 private func readBlockDevice(_ device: dev_t) throws(KernelError) -> [UInt8] {
     var refusal = KernelError("mknod", "a block device", .readOnly)
+    var isMade = false
     for directory in ["/", "/dev/", "/tmp/", "/run/"] {
         let node = "\(directory).hull-probe-\(randomName())"
         guard mknod(node, S_IFBLK | 0o600, device) == 0 else {
-            refusal = KernelError("mknod", node, .current)
+            if !isMade { refusal = KernelError("mknod", node, .current) }
             continue
         }
+        isMade = true
         defer { unlink(node) }
         do throws(KernelError) {
             return try Descriptor.open(node, O_RDONLY).read(upTo: 4096)

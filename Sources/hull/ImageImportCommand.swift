@@ -1,5 +1,6 @@
 import Glibc
 import Images
+import Isolation
 import Kernel
 import OCISpec
 import Terminal
@@ -32,6 +33,7 @@ enum ImageImportCommand {
                 remedy: "Give what to import and a name; see `hull image import --help`.")
         }
         let reference = try ImageReference.parse(parsed.operands[1])
+        try OrdinaryUser.becomeRoot()
         let bar = ProgressBar()
         defer { bar.clear() }
         let id = try ImageImporter(stateRoot: stateRoot).import(

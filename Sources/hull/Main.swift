@@ -13,6 +13,9 @@ import Terminal
         Containers:
           run           Run a command in a new container
           ps            List containers
+          stats         Show what containers use, as it changes
+          pause         Freeze the processes of containers
+          unpause       Let them go on
           rm            Remove containers that have ended
 
         Images:
@@ -31,6 +34,9 @@ import Terminal
             switch words.first {
             case "run": return try RunCommand.run(rest(words), state)
             case "ps": return try PsCommand.run(rest(words), state)
+            case "stats": return try StatsCommand.run(rest(words), state)
+            case "pause": return try PauseCommand.pause.run(rest(words), state)
+            case "unpause": return try PauseCommand.unpause.run(rest(words), state)
             case "rm": return try RmCommand.run(rest(words), state)
             case "images": return try ImagesCommand.run(rest(words), stateRoot: state.root)
             case "image" where words.dropFirst().first == "import":

@@ -13,6 +13,7 @@ enum RmCommand {
         let options = try command.parse(arguments)
         if options.has("help") { return command.showHelp() }
         if options.operands.isEmpty { throw command.missing(operandsOf: options) }
+        try OrdinaryUser.becomeRoot()
         for id in options.operands {
             try Containers(state).remove(id)
             Program.write(id + "\n")

@@ -15,22 +15,24 @@ enum RunCommand {
             Option("interactive", "i", .none, "Let the command read this standard input."),
             Option("env", "e", .required("NAME[=VALUE]"), "Set a variable; repeatable."),
             Option("entrypoint", nil, .required("PROGRAM"), "Run this instead of the image's."),
-            Option("hostname", nil, .required("NAME"), "The container's host name."),
-            Option("network", nil, .required("MODE"), "none or host; host if not given."),
             Option("rootfs", nil, .required("DIR"), "Use a directory in place of IMAGE."),
             .initProcess,
-        ] + ContainerFilesystem.options + [.explain],
+        ] + ContainerFilesystem.options + ContainerNetwork.options + ContainerIdentity.options
+            + ContainerLimits.options + ContainerPrivileges.options + [.explain],
         notes: """
             With --rootfs, COMMAND follows the options. The exit code is the command's; 125 if
             hull failed, 126 if COMMAND cannot be executed, 127 if it is not there, 128 + n if
             signal n ended it.
-            """)
+
+            """ + ContainerPrivileges.notes)
 
     static func run(_ arguments: [String], _ state: StateDirectories) throws(KernelError) -> Int32 {
         let inputIsOpen = Program.secureStandardDescriptors()
         let options = try command.parse(arguments)
         if options.has("help") { return command.showHelp() }
         try options.startNarrator()
+        try RuntimeProgram.protect()
+        try OrdinaryUser.becomeRoot()
         let request = try request(options, state)
         try request.process.checkInput(isOpen: inputIsOpen)
         return try request.run(in: state)
@@ -40,15 +42,18 @@ enum RunCommand {
         _ options: Arguments, _ state: StateDirectories
     ) throws(KernelError) -> ContainerRequest {
         let source = try ContainerSource(options, state)
-        var request = ContainerRequest(try process(options, from: source))
+        var parts = ContainerParts(try ContainerFilesystem(options))
+        if !options.has("workdir"), let directory = source.configuration?.workingDirectory {
+            parts.filesystem.workingDirectory = directory
+        }
+        parts.network = try ContainerNetwork(options)
+        parts.identity = try ContainerIdentity(options)
+        parts.limits = try ContainerLimits(options)
+        parts.privileges = try ContainerPrivileges(options)
+        if !options.has("user") { parts.privileges?.user = source.configuration?.user }
+        var request = ContainerRequest(try process(options, from: source), in: parts)
         request.image = source.name
         request.layers = source.layers
-        request.filesystem = try ContainerFilesystem(options)
-        if !options.has("workdir"), let directory = source.configuration?.workingDirectory {
-            request.filesystem.workingDirectory = directory
-        }
-        request.hostName = options.value("hostname")
-        request.hasEmptyNetwork = try hasEmptyNetwork(options)
         request.isThrowAway = options.has("rm")
         return request
     }
@@ -67,16 +72,6 @@ enum RunCommand {
         process.hasTerminal = options.has("tty")
         process.hasInit = options.has("init")
         return process
-    }
-
-    private static func hasEmptyNetwork(_ options: Arguments) throws(KernelError) -> Bool {
-        switch options.value("network") {
-        case "none": return true
-        case "host", nil: return false
-        case let mode?:
-            throw KernelError(
-                "network", mode, .invalidArgument, remedy: "So far there are none and host.")
-        }
     }
 }
 
@@ -110,11 +105,6 @@ private struct ContainerSource {
     ) throws(KernelError) -> ([String], ImageProcess) {
         let store = ContentStore(stateRoot: state.root)
         let found = try store.resolve(image)
-        if let user = found.configuration.process.user, !["", "0", "root"].contains(user) {
-            throw KernelError(
-                "run image", image, Errno(rawValue: ENOTSUP),
-                remedy: "It wants to run as user \(user), which hull cannot do yet.")
-        }
         let layers = try Snapshots(stateRoot: state.root).lowerDirectories(for: found, in: store)
         return (layers, found.configuration.process)
     }

@@ -6,23 +6,19 @@ import Terminal
 @main enum Main {
     private static let command = Command(
         "stage05-identity", "ROOTFS COMMAND [ARG...]",
-        "Run COMMAND in a mount namespace, on an overlay over ROOTFS that takes all writes.",
-        options: [.explain, .initProcess] + ContainerFilesystem.options + [
-            Option("keep", nil, .required("DIR"), "Keep what is written, in DIR/upper.")
-        ])
+        "Run COMMAND as stage 4 does, with a host name, shared memory, ids and clocks of its own.",
+        options: [.explain, .initProcess, .keep] + ContainerFilesystem.options
+            + ContainerNetwork.options + ContainerIdentity.options)
 
     static func main() {
         Program.run { arguments throws(KernelError) in
             guard let call = try StageCall(command, arguments) else { return 0 }
             // book: begin stage05-list
-            let root = OverlayRoot(
-                lower: [try call.resolvedRootfs()],
-                upper: call.options.value("keep").map { .kept(in: $0) }
-                    ?? .throwAway(in: StateDirectories().scratch))
-            let filesystem = try ContainerFilesystem(call.options)
-            var sandbox = Sandbox(try filesystem.mechanisms(on: root), running: call.process)
+            var parts = ContainerParts(try ContainerFilesystem(call.options))
+            parts.network = try ContainerNetwork(call.options)
+            parts.identity = try ContainerIdentity(call.options)
             // book: end stage05-list
-            return try sandbox.run().code
+            return try call.run(in: parts)
         }
     }
 }

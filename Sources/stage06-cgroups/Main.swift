@@ -6,23 +6,20 @@ import Terminal
 @main enum Main {
     private static let command = Command(
         "stage06-cgroups", "ROOTFS COMMAND [ARG...]",
-        "Run COMMAND in a mount namespace, on an overlay over ROOTFS that takes all writes.",
-        options: [.explain, .initProcess] + ContainerFilesystem.options + [
-            Option("keep", nil, .required("DIR"), "Keep what is written, in DIR/upper.")
-        ])
+        "Run COMMAND as stage 5 does, in a cgroup that limits what it uses of the machine.",
+        options: [.explain, .initProcess, .keep] + ContainerFilesystem.options
+            + ContainerNetwork.options + ContainerIdentity.options + ContainerLimits.options)
 
     static func main() {
         Program.run { arguments throws(KernelError) in
             guard let call = try StageCall(command, arguments) else { return 0 }
             // book: begin stage06-list
-            let root = OverlayRoot(
-                lower: [try call.resolvedRootfs()],
-                upper: call.options.value("keep").map { .kept(in: $0) }
-                    ?? .throwAway(in: StateDirectories().scratch))
-            let filesystem = try ContainerFilesystem(call.options)
-            var sandbox = Sandbox(try filesystem.mechanisms(on: root), running: call.process)
+            var parts = ContainerParts(try ContainerFilesystem(call.options))
+            parts.network = try ContainerNetwork(call.options)
+            parts.identity = try ContainerIdentity(call.options)
+            parts.limits = try ContainerLimits(call.options)
             // book: end stage06-list
-            return try sandbox.run().code
+            return try call.run(in: parts)
         }
     }
 }

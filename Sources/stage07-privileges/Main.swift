@@ -6,23 +6,24 @@ import Terminal
 @main enum Main {
     private static let command = Command(
         "stage07-privileges", "ROOTFS COMMAND [ARG...]",
-        "Run COMMAND in a mount namespace, on an overlay over ROOTFS that takes all writes.",
-        options: [.explain, .initProcess] + ContainerFilesystem.options + [
-            Option("keep", nil, .required("DIR"), "Keep what is written, in DIR/upper.")
-        ])
+        "Run COMMAND as stage 6 does, with no more privileges than it needs.",
+        options: [.explain, .initProcess, .keep] + ContainerFilesystem.options
+            + ContainerNetwork.options + ContainerIdentity.options + ContainerLimits.options
+            + ContainerPrivileges.options,
+        notes: ContainerPrivileges.notes)
 
     static func main() {
         Program.run { arguments throws(KernelError) in
-            guard let call = try StageCall(command, arguments) else { return 0 }
+            guard let call = try StageCall(command, arguments, protectsProgram: true)
+            else { return 0 }
             // book: begin stage07-list
-            let root = OverlayRoot(
-                lower: [try call.resolvedRootfs()],
-                upper: call.options.value("keep").map { .kept(in: $0) }
-                    ?? .throwAway(in: StateDirectories().scratch))
-            let filesystem = try ContainerFilesystem(call.options)
-            var sandbox = Sandbox(try filesystem.mechanisms(on: root), running: call.process)
+            var parts = ContainerParts(try ContainerFilesystem(call.options))
+            parts.network = try ContainerNetwork(call.options)
+            parts.identity = try ContainerIdentity(call.options)
+            parts.limits = try ContainerLimits(call.options)
+            parts.privileges = try ContainerPrivileges(call.options)
             // book: end stage07-list
-            return try sandbox.run().code
+            return try call.run(in: parts)
         }
     }
 }

@@ -11,6 +11,8 @@
 #include <sys/types.h>
 #include <sys/xattr.h>
 
+#include "Privileges.h"
+
 // Names with a struct or a macro of their own in the kernel's headers.
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -25,6 +27,8 @@
 int clone3(const struct clone_args *args, size_t size);
 int unshare(int flags);
 int setns(int fd, int nstype);
+int setresuid(uid_t real, uid_t effective, uid_t saved);
+int setresgid(gid_t real, gid_t effective, gid_t saved);
 int pidfd_open(pid_t pid, unsigned int flags);
 int pidfd_send_signal(int pidfd, int signal);
 
@@ -36,6 +40,13 @@ int landlock_abi(void);
 /// syslog(2) under the name that glibc has for it.
 int klogctl(int type, char *buffer, int length);
 
+// Control groups -------------------------------------------------------------
+
+/// bpf(2) with BPF_PROG_LOAD: a program for BPF_CGROUP_DEVICE. Its descriptor.
+int bpf_load_device_program(const uint64_t *instructions, uint32_t count);
+/// bpf(2) with BPF_PROG_ATTACH, beside whatever a service manager has attached.
+int bpf_attach_device_program(int cgroup, int program);
+
 // Mounts and file systems ----------------------------------------------------
 
 int pivot_root(const char *new_root, const char *put_old);
@@ -45,6 +56,8 @@ int move_mount(int from_dirfd, const char *from, int to_dirfd, const char *to,
 /// mount_setattr(2) for the two masks that matter here.
 int mount_setattr(int dirfd, const char *path, unsigned int flags,
                   uint64_t set, uint64_t clear);
+/// mount_setattr(2) with MOUNT_ATTR_IDMAP: ids are shown as a user namespace maps them.
+int mount_setattr_idmap(int mount, unsigned int flags, int user_namespace);
 /// fsopen(2), fsconfig(2) with FSCONFIG_CMD_CREATE, fsmount(2): a file system
 /// mounted nowhere yet.
 int fsopen(const char *type, unsigned int flags);
@@ -62,6 +75,11 @@ unsigned int device_minor(dev_t device);
 long file_system_magic(int fd);
 /// statx(2) says whether a path is the root of a mount: 1, 0, or -1.
 int is_mount_root(const char *path);
+
+/// mq_open(2), under the name without its slash.
+int open_message_queue(const char *name, int flags, mode_t mode);
+/// mq_unlink(2), likewise.
+int remove_message_queue(const char *name);
 
 // Descriptors ----------------------------------------------------------------
 
@@ -124,6 +142,9 @@ int first_operand(void);
 /// Which option letter next_option complained of, 0 for a long one.
 int rejected_option(void);
 
+/// memmem(3), which glibc shows only to those who ask for GNU's extensions.
+void *memmem(const void *haystack, size_t length, const void *needle,
+             size_t needle_length);
 /// "ENOENT" for ENOENT; NULL for a number that has no name.
 const char *errno_name(int number);
 /// The thread's errno, read through a call that nothing can be moved across.
@@ -135,6 +156,7 @@ void set_errno(int number);
 
 enum {
   linux_O_PATH = 010000000,
+  linux_O_DIRECT = 040000,
   linux_OVERLAYFS_SUPER_MAGIC = 0x794C7630,
   linux_AT_EMPTY_PATH = 0x1000,
   linux_AT_RECURSIVE = 0x8000,
@@ -147,6 +169,9 @@ enum {
   linux_CLONE_NEWTIME = 0x80,
   linux_FSMOUNT_CLOEXEC = 1,
   linux_MOUNT_ATTR_RDONLY = 1,
+  linux_MOUNT_ATTR_NOSUID = 2,
+  linux_MOUNT_ATTR_NODEV = 4,
+  linux_MOUNT_ATTR_NOEXEC = 8,
   linux_PR_SET_PDEATHSIG = 1,
   linux_PR_SET_DUMPABLE = 4,
   linux_PR_SET_NAME = 15,

@@ -208,7 +208,7 @@ final class Program {
     ///   group with it.
     @discardableResult
     func wait(_ seconds: Double = 20) throws -> Outcome {
-        let deadline = Date(timeIntervalSinceNow: seconds)
+        let deadline = Date(timeIntervalSinceNow: seconds * VirtualMachine.patience)
         while !hasEnded {
             drain()
             if Date() > deadline {
@@ -303,7 +303,7 @@ func run(
 func waitUntil(
     _ what: @autoclosure () -> String, _ seconds: Double = 10, _ condition: () throws -> Bool
 ) throws {
-    let deadline = Date(timeIntervalSinceNow: seconds)
+    let deadline = Date(timeIntervalSinceNow: seconds * VirtualMachine.patience)
     while try !condition() {
         if Date() > deadline {
             throw ProgramFailure(description: "waited \(seconds) s for \(what())")

@@ -1,0 +1,203 @@
+import CLinux
+import Glibc
+import Kernel
+
+/// The directories of one sandbox's cgroup: one in each hierarchy that the host has.
+///
+///     v2       /sys/fs/cgroup/hull/ID
+///     v1       /sys/fs/cgroup/memory/hull/ID, /sys/fs/cgroup/cpu/hull/ID, …
+///     hybrid   both
+///
+/// The owner holds a lock on each of them. The kernel drops it when the owner dies, however it
+/// dies, so a cgroup without one is abandoned: the next command sweeps it away. See `flock(2)`.
+final class ControlGroupDirectories {
+    /// One of them.
+    final class Part {
+        let hierarchy: ControlGroupHierarchy
+        let path: String
+        /// Holds the lock.
+        let directory: Descriptor
+
+        var version: ControlGroupHierarchy.Version { hierarchy.version }
+
+        fileprivate init(named name: String, in hierarchy: ControlGroupHierarchy)
+            throws(KernelError)
+        {
+            self.hierarchy = hierarchy
+            path = "\(hierarchy.commonPath)/\(name)"
+            directory = try makeLocked(name, below: hierarchy.commonPath)
+        }
+    }
+
+    /// Version 2 first.
+    private(set) var parts: [Part] = []
+
+    /// The directory between the top that we may manage and the sandboxes' cgroups.
+    static let common = "hull"
+
+    /// Makes one called `name` in every hierarchy.
+    init(named name: String, in hierarchies: [ControlGroupHierarchy]) throws(KernelError) {
+        do throws(KernelError) {
+            for hierarchy in hierarchies { parts.append(try Part(named: name, in: hierarchy)) }
+        } catch {
+            try remove()
+            throw error
+        }
+    }
+
+    /// The directory that has a controller.
+    func part(with controller: String) -> Part? {
+        parts.first { $0.hierarchy.controllers.contains(controller) }
+    }
+
+    /// The open directory of version 2, to be born in.
+    var descriptor: CInt? { parts.first { $0.version == .v2 }?.directory.number }
+
+    // book: begin cgroup-remove
+    /// Takes all of them away, the first one last: what is half removed is swept by the next.
+    func remove() throws(KernelError) {
+        while let part = parts.popLast() {
+            try removeControlGroup(part.path)
+            removeCommonParent(in: part.hierarchy)
+        }
+    }
+    // book: end cgroup-remove
+}
+
+extension ControlGroupDirectories {
+    // book: begin cgroup-sweep
+    /// Ends and removes what killed owners left.
+    ///
+    /// What cannot be removed now stays for the next command: the one that runs has other work.
+    static func sweep(_ hierarchies: [ControlGroupHierarchy]) {
+        guard let first = hierarchies.first, fileType(first.commonPath) != nil else { return }
+        var alive = 0
+        for name in subdirectories(of: first.commonPath) {
+            do throws(KernelError) {
+                if try !sweep(name, hierarchies) { alive += 1 }
+            } catch {
+                alive += 1
+            }
+        }
+        if alive == 0 { for hierarchy in hierarchies { removeCommonParent(in: hierarchy) } }
+    }
+
+    /// - Returns: false where its owner lives.
+    private static func sweep(
+        _ name: String, _ hierarchies: [ControlGroupHierarchy]
+    ) throws(KernelError) -> Bool {
+        guard let abandoned = try lock("\(hierarchies[0].commonPath)/\(name)") else { return false }
+        // All are told to end before one is waited for: a frozen process ends only when its
+        // freezer lets go.
+        let paths = hierarchies.map { "\($0.commonPath)/\(name)" }
+        for path in paths { killProcesses(in: path) }
+        for path in paths.reversed() where fileType(path) != nil { try removeControlGroup(path) }
+        _ = consume abandoned
+        return true
+    }
+    // book: end cgroup-sweep
+}
+
+extension ControlGroupHierarchy {
+    /// Where in this hierarchy the sandboxes' cgroups are.
+    var commonPath: String { "\(top)/\(ControlGroupDirectories.common)" }
+}
+
+/// The last sandbox takes it away; before that it is not empty, and stays.
+private func removeCommonParent(in hierarchy: ControlGroupHierarchy) {
+    do throws(KernelError) {
+        if fileType(hierarchy.commonPath) == nil { return }
+        try removeDirectory(hierarchy.commonPath, why: "if it was the last sandbox")
+    } catch {}
+}
+
+/// Another sandbox may end and take the parent away between our two calls: then again.
+private func make(_ name: String, below parent: String) throws(KernelError) {
+    let path = "\(parent)/\(name)"
+    while true {
+        try makeDirectories(parent, why: "what all sandboxes' cgroups are in")
+        do {
+            return try makeDirectory(
+                path, why: "the sandbox's cgroup: one directory per controller")
+        } catch {
+            if error.errno != .noSuchFile { throw error }
+        }
+    }
+}
+
+private func makeLocked(
+    _ name: String, below parent: String
+) throws(KernelError) -> Descriptor {
+    let path = "\(parent)/\(name)"
+    while true {
+        try make(name, below: parent)
+        // A sweeper may take it for an abandoned one before we have the lock, and remove it.
+        while fileType(path) != nil {
+            if let lock = try lock(path) { return lock }
+            usleep(500)
+        }
+    }
+}
+
+/// - Returns: nil where somebody else has the lock, or removed the directory before we got it.
+private func lock(_ path: String) throws(KernelError) -> Descriptor? {
+    do throws(KernelError) {
+        let directory = try Descriptor.open(path, O_RDONLY | O_DIRECTORY)
+        if flock(directory.number, LOCK_EX | LOCK_NB) < 0 { return nil }
+        var (locked, there) = (stat(), stat())
+        let isThere = fstat(directory.number, &locked) == 0 && stat(path, &there) == 0
+        if !isThere || locked.st_ino != there.st_ino { return nil }
+        return directory
+    } catch {
+        if error.errno == .noSuchFile { return nil }
+        throw error
+    }
+}
+
+// book: begin cgroup-kill
+/// Kills every process in a cgroup and below it.
+private func killProcesses(in directory: String) {
+    do throws(KernelError) {
+        for child in subdirectories(of: directory) { killProcesses(in: "\(directory)/\(child)") }
+        let kill = directory + "/cgroup.kill"
+        if fileType(kill) != nil {
+            return try writeControl(kill, "1", why: "nobody owns these processes any more")
+        }
+        for number in split(readControl(directory + "/cgroup.procs") ?? "", at: "\n") {
+            if let process = pid_t(number) { try send(SIGKILL, to: ProcessID(rawValue: process)) }
+        }
+        let freezer = directory + "/freezer.state"
+        if fileType(freezer) != nil {
+            try writeControl(freezer, "THAWED", why: "frozen, it could not even die")
+        }
+    } catch {}
+}
+// book: end cgroup-kill
+
+/// Removes a cgroup with what the sandbox made below it.
+///
+/// Processes that have been killed need a moment to leave it; those that were not are.
+/// - Throws: `EBUSY` where they do not leave.
+private func removeControlGroup(_ path: String) throws(KernelError) {
+    for attempt in 0... {
+        do {
+            return try removeDirectory(path, why: "the sandbox has ended")
+        } catch {
+            if error.errno == .noSuchFile { return }
+            if error.errno != .busy || attempt == 1000 { throw error }
+        }
+        for child in subdirectories(of: path) { try removeControlGroup("\(path)/\(child)") }
+        killProcesses(in: path)
+        usleep(1000)
+    }
+}
+
+private func subdirectories(of path: String) -> [String] {
+    var found: [String] = []
+    do throws(KernelError) {
+        for name in try namesInDirectory(path) where fileType("\(path)/\(name)") == .directory {
+            found.append(name)
+        }
+    } catch {}
+    return found
+}

@@ -1,0 +1,165 @@
+import Kernel
+
+/// A value that is written into a file of a cgroup.
+struct ControlSetting: Equatable {
+    let file: String
+    /// What the file is called where another scheduler is in charge.
+    let otherFile: String?
+    let value: String
+
+    init(_ file: String, or otherFile: String? = nil, _ value: String) {
+        self.file = file
+        self.otherFile = otherFile
+        self.value = value
+    }
+}
+
+/// One limit in both of the kernel's interfaces: which controller keeps it, and in which files.
+struct LimitFiles {
+    /// The option that asks for it.
+    let option: String
+    let why: StaticString
+    let v1: (controller: String, settings: [ControlSetting])
+    let v2: (controller: String, settings: [ControlSetting])
+    /// Whether it is only our default, and a kernel that has no such file may go without.
+    var isOptional = false
+
+    func controller(in version: ControlGroupHierarchy.Version) -> String {
+        version == .v1 ? v1.controller : v2.controller
+    }
+
+    func settings(in version: ControlGroupHierarchy.Version) -> [ControlSetting] {
+        version == .v1 ? v1.settings : v2.settings
+    }
+}
+
+extension ResourceLimits {
+    // book: begin limit-files
+    /// Every limit that is set, in an order that the kernel takes.
+    var files: [LimitFiles] {
+        memoryFiles + cpuFiles + processFiles + transferFiles
+    }
+
+    private var memoryFiles: [LimitFiles] {
+        var list: [LimitFiles] = []
+        if let memory {
+            list.append(
+                LimitFiles(
+                    option: "--memory", why: "what it needs beyond this, it is killed for",
+                    v1: ("memory", [.init("memory.limit_in_bytes", "\(memory)")]),
+                    v2: ("memory", [.init("memory.max", "\(memory)")])))
+        }
+        if let memory {
+            // Version 1 counts both together, version 2 the swap alone.
+            let both = memoryAndSwap ?? memory * 2
+            let swap = both < 0 ? "max" : "\(both - memory)"
+            list.append(
+                LimitFiles(
+                    option: "--memory-swap", why: "what does not fit may go to the disk, so much",
+                    v1: ("memory", [.init("memory.memsw.limit_in_bytes", "\(both)")]),
+                    v2: ("memory", [.init("memory.swap.max", swap)]),
+                    isOptional: memoryAndSwap == nil))
+        }
+        if let memoryReservation {
+            list.append(
+                LimitFiles(
+                    option: "--memory-reservation", why: "others are asked for memory first",
+                    v1: (
+                        "memory", [.init("memory.soft_limit_in_bytes", "\(memoryReservation)")]
+                    ),
+                    v2: ("memory", [.init("memory.low", "\(memoryReservation)")])))
+        }
+        return list
+    }
+
+    private var cpuFiles: [LimitFiles] {
+        var list: [LimitFiles] = []
+        if let cpuQuota {
+            let period = Self.cpuPeriod
+            list.append(
+                LimitFiles(
+                    option: "--cpus", why: "so many microseconds in each period, then it waits",
+                    v1: (
+                        "cpu",
+                        [
+                            .init("cpu.cfs_period_us", "\(period)"),
+                            .init("cpu.cfs_quota_us", "\(cpuQuota)"),
+                        ]
+                    ),
+                    v2: ("cpu", [.init("cpu.max", "\(cpuQuota) \(period)")])))
+        }
+        if let cpuWeight {
+            list.append(
+                LimitFiles(
+                    option: "--cpu-shares", why: "its part where the CPUs do not suffice for all",
+                    v1: ("cpu", [.init("cpu.shares", "\(cpuWeight.shares)")]),
+                    v2: ("cpu", [.init("cpu.weight", "\(cpuWeight.weight)")])))
+        }
+        for (option, file, value) in [
+            ("--cpuset-cpus", "cpuset.cpus", cpus), ("--cpuset-mems", "cpuset.mems", memoryNodes),
+        ] {
+            guard let value else { continue }
+            let part = ("cpuset", [ControlSetting(file, value)])
+            list.append(LimitFiles(option: option, why: "these and no others", v1: part, v2: part))
+        }
+        return list
+    }
+
+    private var processFiles: [LimitFiles] {
+        guard let processes else { return [] }
+        let part = ("pids", [ControlSetting("pids.max", "\(processes)")])
+        return [
+            LimitFiles(
+                option: "--pids-limit", why: "fork fails when there are so many", v1: part, v2: part
+            )
+        ]
+    }
+
+    private var transferFiles: [LimitFiles] {
+        var list: [LimitFiles] = []
+        for transfer in transfers {
+            list.append(
+                LimitFiles(
+                    option: "--io-max", why: "what comes faster waits",
+                    v1: ("blkio", transfer.v1), v2: ("io", [transfer.v2])))
+        }
+        if let transferWeight {
+            let value = "\(transferWeight)"
+            list.append(
+                LimitFiles(
+                    option: "--io-weight", why: "its part where the disk does not suffice for all",
+                    v1: ("blkio", [.init("blkio.bfq.weight", or: "blkio.weight", value)]),
+                    v2: ("io", [.init("io.bfq.weight", or: "io.weight", value)])))
+        }
+        return list
+    }
+    // book: end limit-files
+}
+
+extension TransferLimit {
+    /// A file for each kind.
+    fileprivate var v1: [ControlSetting] {
+        let kinds = [
+            ("read_bps", readBytes), ("write_bps", writtenBytes), ("read_iops", reads),
+            ("write_iops", writes),
+        ]
+        var settings: [ControlSetting] = []
+        for (kind, limit) in kinds {
+            guard let limit else { continue }
+            settings.append(.init("blkio.throttle.\(kind)_device", "\(device) \(limit)"))
+        }
+        return settings
+    }
+
+    /// One line for all.
+    fileprivate var v2: ControlSetting {
+        var line = device
+        let kinds = [
+            ("rbps", readBytes), ("wbps", writtenBytes), ("riops", reads), ("wiops", writes),
+        ]
+        for (kind, limit) in kinds {
+            if let limit { line += " \(kind)=\(limit)" }
+        }
+        return .init("io.max", line)
+    }
+}

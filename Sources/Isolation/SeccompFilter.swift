@@ -1,0 +1,128 @@
+import Glibc
+import Kernel
+import OCISpec
+
+/// A filter on system calls. See `seccomp(2)`.
+///
+/// Most of the kernel's four hundred calls are of no use to an ordinary program, and every
+/// hole that was ever found in a kernel was behind one. What the filter denies never gets there.
+public final class SeccompFilter: Mechanism {
+    /// Which profile.
+    public enum Profile: Equatable, Sendable {
+        /// Docker's.
+        case standard
+        /// The one in this file, in Docker's form or in that of the OCI.
+        case file(String)
+    }
+
+    /// As the narrator calls it.
+    public let name = "seccomp"
+    private let profile: Profile
+    private let capabilities: CapabilitySet
+    private let cache: String
+    private let needed: [String]
+    private var program: [UInt8] = []
+
+    /// - Parameters:
+    ///   - capabilities: the container's: Docker's profile allows more to who has more.
+    ///   - needed: the calls that are still to be made behind it.
+    ///   - cache: the directory of compiled filters.
+    public init(
+        _ profile: Profile, for capabilities: CapabilitySet, needing needed: [String],
+        cachedIn cache: String
+    ) {
+        self.needed = needed
+        self.profile = profile
+        self.capabilities = capabilities
+        self.cache = cache
+    }
+
+    // book: begin seccomp-prepare
+    /// Gets the program, on the host: the profile is a file of the host's.
+    public func prepare() throws(KernelError) {
+        let text = try profile.text()
+        let choices = join([String(capabilities.rawValue, radix: 16)] + needed, with: " ")
+        let cache = SeccompCache(text, choices, in: cache)
+        if let kept = cache.load() {
+            program = kept
+            return
+        }
+        let parsed = try Self.parse(text, profile.name)
+        try check(parsed)
+        var compiler = try SeccompCompiler(parsed, for: capabilities, named: profile.name)
+        program = try compiler.program()
+        cache.store(program)
+    }
+    // book: end seccomp-prepare
+
+    // book: begin seccomp-seal
+    /// Hands the program to the kernel. It cannot be taken back.
+    public func seal(_ process: SealedProcess) throws(KernelError) {
+        _ = try setSystemCallFilter(program, why: "no call gets past this program any more")
+    }
+    // book: end seccomp-seal
+
+    /// Refuses what could not even start the command, or would wait for an answer from nobody.
+    private func check(_ parsed: SeccompProfile) throws(KernelError) {
+        if parsed.rules.contains(where: { $0.action == .notify }) || parsed.defaultAction == .notify
+        {
+            throw KernelError(
+                "seccomp profile", "\(profile.name): SCMP_ACT_NOTIFY",
+                Errno(rawValue: ENOTSUP), remedy: "Nobody is there to be asked.")
+        }
+        if parsed.defaultAction == .allow || parsed.defaultAction == .log { return }
+        let allowed = parsed.rules.filter { $0.action == .allow || $0.action == .log }
+        for name in needed where !allowed.contains(where: { $0.names.contains(name) }) {
+            throw KernelError(
+                "seccomp profile", "\(profile.name): \(name)", .notPermitted,
+                remedy: "Without it the command cannot be started: the profile has to allow "
+                    + join(needed, with: ", ") + ".")
+        }
+    }
+
+    private static func parse(_ text: [UInt8], _ name: String) throws(KernelError) -> SeccompProfile
+    {
+        do throws(SpecificationError) {
+            return try SeccompProfile(JSONReader(try JSON.parse(text, from: name)))
+        } catch {
+            throw KernelError(
+                "seccomp profile", name, .invalidArgument,
+                remedy: "It is not one (\(error)).")
+        }
+    }
+
+    /// The names in Docker's profile: the calls that there are, as far as anyone has asked.
+    static var callsOfDefaultProfile: [String] {
+        do { return try standardProfile().rules.flatMap(\.names) } catch { return [] }
+    }
+
+    /// Docker's profile.
+    static func standardProfile() throws(KernelError) -> SeccompProfile {
+        try parse(PackageResources.docker_default_seccomp_json, "default")
+    }
+}
+
+extension SeccompFilter.Profile {
+    /// What errors call it.
+    fileprivate var name: String {
+        switch self {
+        case .standard: "default"
+        case .file(let path): path
+        }
+    }
+
+    fileprivate func text() throws(KernelError) -> [UInt8] {
+        switch self {
+        case .standard: return PackageResources.docker_default_seccomp_json
+        case .file(let path):
+            // A pipe or a device would keep us waiting.
+            guard fileType(path) != .other else {
+                throw KernelError(
+                    "seccomp profile", path, .invalidArgument, remedy: "It has to be a file.")
+            }
+            do { return try readFile(path, limit: 4 << 20) } catch {
+                throw error.renamed("seccomp profile", path)
+            }
+        }
+    }
+}
