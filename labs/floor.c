@@ -8,14 +8,21 @@
 // no program that makes this sandbox can be quicker, whatever it is written in.
 // `labs/bench` times everything else against it.
 //
-//     floor chroot|pid|overlay|run ROOTFS COMMAND [ARG…]
+//     floor chroot|pid|overlay|network|run ROOTFS COMMAND [ARG…]
+//
+// `network` wants a bridge hull0 with 10.77.0.1/16, as `stage04-network ROOTFS sleep 1000` makes
+// it; the container is one more on it, at an address that no other is likely to have.
 //
 // The tables below are the sandbox. Keep them as Sources/Isolation has it.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <arpa/inet.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
 #include <linux/sched.h>
+#include <linux/veth.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -41,6 +48,7 @@ enum part {
   HAS_OVERLAY = 2,   // an overlay, pivot_root, and the mounts below
   HAS_HOSTNAME = 4,  // a host name of its own
   HAS_LOOPBACK = 8,  // nothing but lo, and that is up
+  HAS_CABLE = 16,    // a veth pair from the bridge, addresses and routes
 };
 
 static const struct mode {
@@ -52,6 +60,8 @@ static const struct mode {
     {"chroot", 0, 0, NULL},
     {"pid", CLONE_NEWPID, HAS_PROC, NULL},
     {"overlay", CLONE_NEWPID | CLONE_NEWNS, HAS_OVERLAY, "/run/hull-floor"},
+    {"network", CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET,
+     HAS_OVERLAY | HAS_CABLE, "/run/hull-floor"},
     {"run",
      CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET,
      HAS_OVERLAY | HAS_HOSTNAME | HAS_LOOPBACK, "/var/lib/hull-floor"},
@@ -168,20 +178,163 @@ static void bring_loopback_up(void) {
   check(ioctl(descriptor, SIOCSIFFLAGS, &request), "lo");
 }
 
+// The cable ---------------------------------------------------------------------
+
+#define NEW (NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL)
+
+// Messages one after the other; `message` is where the last one begins, `count` how many there are.
+static struct batch {
+  char bytes[2048];
+  size_t length, message;
+  unsigned count;
+} batch;
+
+static void *append(const void *bytes, size_t count) {
+  void *place = batch.bytes + batch.length;
+  memcpy(place, bytes, count);
+  batch.length += NLMSG_ALIGN(count);
+  ((struct nlmsghdr *)(batch.bytes + batch.message))->nlmsg_len =
+      batch.length - batch.message;
+  return place;
+}
+
+static void message(int type, int flags, const void *header, size_t count) {
+  struct nlmsghdr start = {.nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST | flags};
+  batch.message = batch.length;
+  batch.count++;
+  append(&start, sizeof start);
+  append(header, count);
+}
+
+static struct rtattr *attribute(int type, const void *value, size_t count) {
+  struct rtattr start = {.rta_type = type, .rta_len = RTA_LENGTH(count)};
+  struct rtattr *place = append(&start, sizeof start);
+  if (count) append(value, count);
+  return place;
+}
+
+static void end(struct rtattr *nest) {
+  nest->rta_len = batch.bytes + batch.length - (char *)nest;
+}
+
+static void send_batch(int socket) {
+  char answer[8192];
+  check(send(socket, batch.bytes, batch.length, 0), "netlink");
+  for (unsigned answered = 0; answered < batch.count;) {
+    ssize_t got = recv(socket, answer, sizeof answer, 0);
+    check(got, "netlink");
+    for (struct nlmsghdr *one = (void *)answer; NLMSG_OK(one, got);
+         one = NLMSG_NEXT(one, got), answered++)
+      if (one->nlmsg_type == NLMSG_ERROR) {
+        errno = -((struct nlmsgerr *)NLMSG_DATA(one))->error;
+        check(errno ? -1 : 0, "netlink");
+      }
+  }
+  memset(&batch, 0, sizeof batch);
+}
+
+static int netlink(void) {
+  int descriptor = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  check(descriptor, "netlink");
+  return descriptor;
+}
+
+static void link_message(int type, int flags, unsigned up, const char *name) {
+  struct ifinfomsg header = {.ifi_flags = up, .ifi_change = IFF_UP};
+  message(type, flags, &header, sizeof header);
+  attribute(IFLA_IFNAME, name, strlen(name) + 1);
+}
+
+static const char *cable_name(void) {
+  static char name[16];
+  snprintf(name, sizeof name, "floor%d", getpid());
+  return name;
+}
+
+static void lay_cable(pid_t child) {
+  int descriptor = netlink(), bridge = if_nametoindex("hull0");
+  struct ifinfomsg far = {0};
+  check(bridge ? 0 : -1, "hull0");
+  link_message(RTM_NEWLINK, NEW, IFF_UP, cable_name());
+  attribute(IFLA_MASTER, &bridge, sizeof bridge);
+  struct rtattr *info = attribute(IFLA_LINKINFO, NULL, 0);
+  attribute(IFLA_INFO_KIND, "veth", 5);
+  struct rtattr *data = attribute(IFLA_INFO_DATA, NULL, 0);
+  struct rtattr *peer = attribute(VETH_INFO_PEER, NULL, 0);
+  append(&far, sizeof far);
+  attribute(IFLA_IFNAME, "eth0", 5);
+  attribute(IFLA_NET_NS_PID, &child, sizeof child);
+  end(peer);
+  end(data);
+  end(info);
+  send_batch(descriptor);
+  close(descriptor);
+}
+
+static void add_address(int family, const char *text, int prefix) {
+  char bytes[16];
+  int size = family == AF_INET ? 4 : 16;
+  struct ifaddrmsg header = {.ifa_family = family, .ifa_prefixlen = prefix,
+                             .ifa_flags = family == AF_INET6 ? IFA_F_NODAD : 0,
+                             .ifa_index = if_nametoindex("eth0")};
+  inet_pton(family, text, bytes);
+  message(RTM_NEWADDR, NEW, &header, sizeof header);
+  attribute(IFA_LOCAL, bytes, size);
+  attribute(IFA_ADDRESS, bytes, size);
+}
+
+static void add_route(int family, const char *gateway) {
+  char bytes[16];
+  struct rtmsg header = {.rtm_family = family, .rtm_table = RT_TABLE_MAIN,
+                         .rtm_protocol = RTPROT_STATIC, .rtm_type = RTN_UNICAST};
+  inet_pton(family, gateway, bytes);
+  message(RTM_NEWROUTE, NEW, &header, sizeof header);
+  attribute(RTA_GATEWAY, bytes, family == AF_INET ? 4 : 16);
+}
+
+static void set_up_cable(void) {
+  int descriptor = netlink();
+  link_message(RTM_NEWLINK, NLM_F_ACK, IFF_UP, "lo");
+  link_message(RTM_NEWLINK, NLM_F_ACK, IFF_UP, "eth0");
+  add_address(AF_INET, "10.77.200.200", 16);
+  add_address(AF_INET6, "fd68:756c:6c::c8c8", 64);
+  add_route(AF_INET, "10.77.0.1");
+  add_route(AF_INET6, "fd68:756c:6c::1");
+  send_batch(descriptor);
+}
+
+// The pair itself goes with the namespace; it may have gone.
+static void unplug(void) {
+  int descriptor = netlink(), nothing = 0;
+  char answer[1024];
+  link_message(RTM_NEWLINK, NLM_F_ACK, 0, cable_name());
+  attribute(IFLA_MASTER, &nothing, sizeof nothing);
+  check(send(descriptor, batch.bytes, batch.length, 0), "netlink");
+  check(recv(descriptor, answer, sizeof answer, 0), "netlink");
+}
+
 static void mount_visible_proc(const char *rootfs) {
   char path[PATH_MAX];
   snprintf(path, sizeof path, "%s/proc", rootfs);
   check(mount("proc", path, "proc", SAFE, NULL), path);
 }
 
+static int go[2];
+
 static void enter(const struct mode *mode, const char *rootfs,
                   const char *scratch, char **command) {
   char *environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   umask(0);
+  if (mode->parts & HAS_CABLE) {
+    char word;
+    close(go[1]);
+    check(read(go[0], &word, 1) == 1 ? 0 : -1, "go");
+  }
   if (mode->parts & HAS_PROC) mount_visible_proc(rootfs);
   if (mode->parts & HAS_HOSTNAME) check(sethostname("floor", 5), "hostname");
   if (mode->parts & HAS_LOOPBACK) bring_loopback_up();
+  if (mode->parts & HAS_CABLE) set_up_cable();
   if (mode->parts & HAS_OVERLAY) {
     enter_overlay(rootfs, scratch);
   } else {
@@ -224,11 +377,13 @@ int main(int argc, char **argv) {
   char rootfs[PATH_MAX], scratch[64];
   const struct mode *mode = argc > 3 ? mode_named(argv[1]) : NULL;
   if (!mode) {
-    fputs("Usage: floor chroot|pid|overlay|run ROOTFS COMMAND [ARG…]\n", stderr);
+    fputs("Usage: floor chroot|pid|overlay|network|run ROOTFS COMMAND [ARG…]\n", stderr);
     return 125;
   }
   check(realpath(argv[2], rootfs) ? 0 : -1, argv[2]);
   if (mode->parts & HAS_OVERLAY) make_scratch(mode->scratch, scratch, sizeof scratch);
+
+  if (mode->parts & HAS_CABLE) check(pipe2(go, O_CLOEXEC), "pipe");
 
   struct clone_args arguments = {.flags = mode->namespaces,
                                  .exit_signal = SIGCHLD};
@@ -236,9 +391,15 @@ int main(int argc, char **argv) {
   check(child, "clone3");
   if (child == 0) enter(mode, rootfs, scratch, argv + 3);
 
+  if (mode->parts & HAS_CABLE) {
+    lay_cable(child);
+    check(write(go[1], "g", 1), "go");
+  }
+
   int status;
   check(waitpid(child, &status, 0), "waitpid");
   if (mode->parts & HAS_OVERLAY) remove_scratch(scratch);
+  if (mode->parts & HAS_CABLE) unplug();
   if (mode->parts & HAS_PROC) {
     strcat(rootfs, "/proc");
     check(umount2(rootfs, 0), rootfs);
