@@ -21,10 +21,13 @@ extension KernelSuite {
                     "-v", "VOLUME/file:/file", "--keep", "KEEP", "-w", "/var",
                 ]
             ),
-            (.stage06, []),
+            (.stage06, ["--network", "none"]),
             (
                 .stage06,
-                ["--memory", "64m", "--cpus", "0.5", "--pids-limit", "50", "--cpuset-cpus", "0"]
+                [
+                    "--memory", "64m", "--cpus", "0.5", "--pids-limit", "50", "--cpuset-cpus", "0",
+                    "--network", "none",
+                ]
             ),
             (.hull, []),
             (
