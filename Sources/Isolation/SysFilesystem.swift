@@ -25,7 +25,7 @@ public struct SysFilesystem: Mechanism {
         if let borrowed { return try borrowed.attachSys() }
         try mount(
             "sysfs", on: "/sys", type: "sysfs",
-            (isReadOnly ? .readOnly : []).union([.noSetUID, .noDevices, .noExecution]),
+            (isReadOnly ? MountFlags.readOnly : []).union([.noSetUID, .noDevices, .noExecution]),
             why: "to be read; writing would configure the whole machine")
     }
 }
