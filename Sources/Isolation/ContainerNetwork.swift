@@ -10,6 +10,8 @@ public struct ContainerNetwork: Sendable {
         case none
         /// The host's own.
         case host
+        /// One that pasta carries, for an ordinary user.
+        case user
         /// One on this host, shared with other containers: the bridge of this name.
         case bridge(String)
         /// Another container's.
@@ -42,7 +44,8 @@ extension ContainerNetwork {
     public static let options = [
         Option(
             "network", nil, .required("MODE"),
-            "none, host, bridge (the default), NAME, container:ID or macvlan:LINK."),
+            "none, host, bridge (the default), NAME, container:ID or macvlan:LINK;"
+                + " pasta for an ordinary user."),
         Option(
             "publish", "p", .required("[IP:]HOST:PORT"),
             "Lead a port of the host's to the container's PORT[/udp]; repeatable."),
@@ -63,7 +66,9 @@ extension ContainerNetwork {
         }
         if case .bridge(let name) = mode {
             bridge.network = name
-        } else if let option = ["publish", "ip", "subnet"].first(where: arguments.has) {
+        } else if let option = ["publish", "ip", "subnet"].first(where: arguments.has),
+            mode != .user || option != "publish"
+        {
             throw KernelError(
                 "option", "--\(option)", .invalidArgument,
                 remedy: "It is for bridges; --network \(arguments.value("network") ?? "") is none.")
@@ -81,6 +86,7 @@ extension ContainerNetwork {
         switch mode {
         case .host: return []
         case .none: return [EmptyNetwork()]
+        case .user: return [UserModeNetwork(publishing: bridge.ports)]
         case .bridge: return [BridgeNetwork(bridge, files: files)]
         case .container, .macvlan: return []
         }
@@ -91,15 +97,25 @@ extension ContainerNetwork {
     ///
     /// - Parameter hostName: the container's own; nil where it has none.
     public func files(hostName: String?) -> NetworkFiles {
-        NetworkFiles(hostName: hostName, servers: servers, sharesHost: mode == .host)
+        let own = mode == .user && servers.isEmpty
+        return NetworkFiles(
+            hostName: hostName, servers: own ? [UserModeNetwork.nameServer] : servers,
+            sharesHost: mode == .host)
     }
 
     private static func mode(_ text: String?) throws(KernelError) -> Mode {
         switch text {
-        // Only root may make links on the host.
-        case nil: return geteuid() == 0 ? .bridge(NetworkSettings.usual) : .host
+        case nil where OrdinaryUser.isRootOfItsOwn:
+            return UserModeNetwork.isAvailable ? .user : .none
+        case nil: return .bridge(NetworkSettings.usual)
         case "none": return .none
         case "host": return .host
+        case "pasta": return .user
+        case let text? where OrdinaryUser.isRootOfItsOwn:
+            throw KernelError(
+                "network", text.isEmpty ? "\"\"" : text, .notPermitted,
+                remedy: "Links on the host are root's to make; an ordinary user has pasta, none"
+                    + " and host.")
         case let text?:
             let parts = split(text, at: ":")
             if parts.count == 2, !parts[1].isEmpty {

@@ -13,6 +13,8 @@ struct TestUser {
     let home: String
     /// Groups that the user is in beside its own.
     var groups: [gid_t] = []
+    /// Whether the machine is one with a network of its own, set up by ``preparation``.
+    var hasOwnNetwork = false
     /// Shell commands that are run by root before, in the same mount namespace.
     var preparation = ""
 
@@ -45,9 +47,10 @@ struct TestUser {
             \(preparation)
             exec setpriv --reuid \(id) --regid \(id) \(groupOption) --inh-caps=-all -- "$@"
             """
+        let network = hasOwnNetwork ? ["--net"] : []
         return try Program(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh"]
-                + reachable(command), environment: variables)
+            ["unshare", "--mount", "--propagation", "private"] + network
+                + ["sh", "-ec", script, "sh"] + reachable(command), environment: variables)
     }
 
     private var groupOption: String {
