@@ -3,14 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/io_uring.h>
 #include <linux/keyctl.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -57,6 +60,13 @@ int set_group_ids(gid_t real, gid_t effective, gid_t saved) {
 
 int set_user_ids(uid_t real, uid_t effective, uid_t saved) {
   return syscall(SYS_setresuid, real, effective, saved);
+}
+
+void set_file_ids(uid_t user, gid_t group) {
+  // The group first: without being root it could not be changed any more.
+  if (user == 0) syscall(SYS_setfsuid, user);
+  syscall(SYS_setfsgid, group);
+  if (user != 0) syscall(SYS_setfsuid, user);
 }
 
 // Limits and keys
@@ -137,8 +147,65 @@ int execute_descriptor(int fd, char *const argv[], char *const envp[]) {
   return syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH);
 }
 
+int get_seals(int fd) { return fcntl(fd, F_GET_SEALS); }
+
+int add_all_seals(int fd) {
+  return fcntl(fd, F_ADD_SEALS,
+               F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+}
+
 int is_on_read_only_mount(int fd) {
   struct statvfs status;
   if (fstatvfs(fd, &status) < 0) return -1;
   return (status.f_flag & ST_RDONLY) != 0;
+}
+
+// What the probe tries
+
+int load_module(int fd) { return syscall(SYS_finit_module, fd, "", 0); }
+
+int create_bpf_map(void) {
+  union bpf_attr attributes = {.map_type = BPF_MAP_TYPE_ARRAY,
+                               .key_size = 4,
+                               .value_size = 4,
+                               .max_entries = 1};
+  return syscall(SYS_bpf, BPF_MAP_CREATE, &attributes, sizeof attributes);
+}
+
+int reboot_without_magic(void) { return syscall(SYS_reboot, 0, 0, 0, NULL); }
+
+int raise_io_privilege(void) {
+#ifdef SYS_iopl
+  return syscall(SYS_iopl, 3);
+#else
+  errno = ENOSYS;
+  return -1;
+#endif
+}
+
+int set_up_io_uring(void) {
+  struct io_uring_params parameters = {0};
+  return syscall(SYS_io_uring_setup, 1, &parameters);
+}
+
+int seize_process(pid_t process) {
+  return ptrace(PTRACE_SEIZE, process, NULL, NULL) < 0 ? -1 : 0;
+}
+
+int32_t add_session_key(const char *description, const char *value) {
+  return syscall(SYS_add_key, "user", description, value, strlen(value),
+                 KEY_SPEC_SESSION_KEYRING);
+}
+
+int32_t find_key(const char *description) {
+  return syscall(SYS_request_key, "user", description, NULL, 0);
+}
+
+int open_root_inode(int mount_fd) {
+  struct {
+    struct file_handle handle;
+    uint32_t words[2];
+  } root = {.handle = {.handle_bytes = 8, .handle_type = 1}, .words = {2, 0}};
+  return open_by_handle_at(mount_fd, &root.handle,
+                           O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }

@@ -48,7 +48,7 @@ public struct ContainerFilesystem: Sendable {
             ProcFilesystem(borrowed),
             DeviceFilesystem(hasConsole: hasTerminal, borrowed),
             HostDevices(group?.devices ?? []),
-            SysFilesystem(borrowed),
+            SysFilesystem(borrowed, isReadOnly: hasMasks),
             ControlGroupFilesystem(of: group),
             try TemporaryFilesystems(parsing: temporary),
             AttachedVolumes(volumes),

@@ -56,7 +56,12 @@ public struct ContainerParts: Sendable {
     /// The cgroup that ``limits`` ask for, where there are any.
     public func controlGroup(named name: String) -> ControlGroup? {
         guard var limits else { return nil }
-        if isPrivileged { limits.allowsEveryDevice = true }
+        if isPrivileged {
+            limits.allowsEveryDevice = true
+            // In a user namespace nobody may make nodes.
+            let mayMakeNodes = isInFirstUserNamespace && identity?.hasUserNamespace != true
+            if mayMakeNodes { limits.devices += HostDevice.all() }
+        }
         return limits.controlGroup(named: name)
     }
 
@@ -70,7 +75,9 @@ public struct ContainerParts: Sendable {
         var filesystem = filesystem
         if hasUserNamespace { filesystem.isInUserNamespace = true }
         if isPrivileged { filesystem.hasMasks = false }
-        let root = OverlayRoot(lower: lower, upper: upper, mapsOwners: hasUserNamespace)
+        let root = OverlayRoot(
+            lower: lower, upper: upper, mapsOwners: hasUserNamespace,
+            context: privileges?.seLinux?.files)
         return try filesystem.mechanisms(on: root, in: group, showing: files)
     }
 }

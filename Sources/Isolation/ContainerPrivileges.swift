@@ -15,6 +15,14 @@ public struct ContainerPrivileges: Sendable {
     public var hasNoNewPrivileges = false
     /// The filter on system calls; nil for none.
     public var seccomp: SeccompFilter.Profile? = .standard
+    /// Below which directory of the sandbox the owner makes directories for it; nil for nowhere.
+    public var supervisedDirectory: String?
+    /// What of the file system may be used at all; all of it where there are no rules.
+    public var landlock: [Landlock.Rule] = []
+    /// The AppArmor profile of the command; nil for none.
+    public var appArmor: String?
+    /// The SELinux label of the command and its files; nil for none.
+    public var seLinux: SELinuxLabel.Parts?
     /// Limits of each process.
     public var limits: [RequestedLimit] = []
 
@@ -38,18 +46,25 @@ public struct ContainerPrivileges: Sendable {
                 $0, for: capabilities.bounding, needing: callsBehindFilter,
                 cachedIn: state.seccompFilters)
         }
-        // To load a filter needs CAP_SYS_ADMIN, or the promise that no program can gain anything
-        // by running under a strange filter. Without the promise it has to come now, and has to
-        // allow what is still to be done.
-        if let filter, !hasNoNewPrivileges { list.append(filter) }
+        // Write to /proc, which a filter or Landlock may forbid. They count from execve on.
+        if let appArmor { list.append(AppArmorProfile(appArmor)) }
+        if let seLinux { list.append(SELinuxLabel(seLinux)) }
+        var walls: [any Mechanism] = landlock.isEmpty ? [] : [Landlock(landlock)]
+        if let filter { walls.append(filter) }
+        // The answers of a second filter count only where the first lets the call pass.
+        if let supervisedDirectory { walls.append(SupervisedCalls(below: supervisedDirectory)) }
+        // To put up a wall takes CAP_SYS_ADMIN, or the promise that no program can gain anything
+        // by running behind a strange one. Without the promise it has to be now, and what is
+        // still to be done has to be allowed.
+        if !hasNoNewPrivileges { list += walls }
         // Needs CAP_SETGID and CAP_SETUID.
         list.append(UserIdentity(user ?? "0", additionalGroups: additionalGroups))
         // Takes what was needed until here.
         list.append(Capabilities(capabilities))
         if hasNoNewPrivileges {
             list.append(NoNewPrivileges())
-            // With the promise it comes last, and need not allow any of the above.
-            if let filter { list.append(filter) }
+            // With the promise they come last, and need not allow any of the above.
+            list += walls
         }
         return list
     }
@@ -57,8 +72,11 @@ public struct ContainerPrivileges: Sendable {
 
     private var callsBehindFilter: [String] {
         let always = ["execve", "exit_group"]
-        if hasNoNewPrivileges { return always }
-        return always + ["setgroups", "setresgid", "setresuid", "prctl", "capget", "capset"]
+        let watched = supervisedDirectory == nil ? [] : ["seccomp", "sendmsg"]
+        if hasNoNewPrivileges { return always + watched }
+        return always + watched + [
+            "setgroups", "setresgid", "setresuid", "prctl", "capget", "capset",
+        ]
     }
 
     /// `process` without what the owner's environment says about the owner's home.
@@ -85,8 +103,18 @@ extension ContainerPrivileges {
             "Limit each process, such as nofile=1024:2048; repeatable."),
         Option(
             "security-opt", nil, .required("OPTION"),
-            "no-new-privileges, seccomp=FILE or seccomp=unconfined; repeatable."),
+            "no-new-privileges, seccomp=, apparmor=, label= or notify=mkdir; see below."),
+        Option(
+            "landlock", nil, .required("ro=PATH,rw=PATH…"),
+            "Nothing but these paths can be used, and those with ro= only be read."),
     ]
+
+    /// What `--help` says besides.
+    public static let notes = """
+        --security-opt takes no-new-privileges; seccomp=FILE, a profile in Docker's form, or
+        seccomp=unconfined; apparmor=PROFILE, one that is loaded; label=type:TYPE and the like,
+        for SELinux; notify=mkdir[:DIR], to have the owner make directories below DIR.
+        """
 
     /// What the options ask for.
     /// - Throws: `EINVAL` for a name that there is not.
@@ -99,6 +127,9 @@ extension ContainerPrivileges {
         capabilities = try Self.capabilities(arguments)
         for text in arguments.values("ulimit") { limits.append(try RequestedLimit(parsing: text)) }
         for text in arguments.values("security-opt") { try apply(text) }
+        for text in arguments.values("landlock") {
+            landlock += try Landlock.Rule.list(parsing: text)
+        }
     }
 
     /// As Docker: what is dropped goes first, so that `--cap-drop ALL --cap-add X` leaves X.
@@ -132,10 +163,26 @@ extension ContainerPrivileges {
         case ("seccomp", "unconfined"): seccomp = nil
         case ("seccomp", "default"): seccomp = .standard
         case ("seccomp", let path?) where !path.isEmpty: seccomp = .file(path)
+        case ("apparmor", "unconfined"): appArmor = nil
+        case ("apparmor", let profile?) where Self.isName(profile): appArmor = profile
+        case ("label", "disable"): seLinux = nil
+        case ("label", let part?):
+            var label = seLinux ?? SELinuxLabel.Parts()
+            try label.apply(part)
+            seLinux = label
+        case ("notify", "mkdir"): supervisedDirectory = "/"
+        case ("notify", let call?) where call.hasPrefix("mkdir:/"):
+            supervisedDirectory = String(call.dropFirst(6))
         default:
             throw KernelError(
                 "security option", text.isEmpty ? "\"\"" : text, .invalidArgument,
-                remedy: "There are no-new-privileges and seccomp=FILE or seccomp=unconfined.")
+                remedy: "There are no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE,"
+                    + " label=type:TYPE and notify=mkdir[:DIR].")
         }
+    }
+
+    /// A profile's name: one word.
+    private static func isName(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { $0 > 32 && $0 < 127 }
     }
 }

@@ -9,8 +9,10 @@ import Kernel
 ///     clone3 ─────────────────────────────▶  born
 ///     adopt: id maps, cgroups, links         waits
 ///     ──────────────── go ────────────────▶
-///                                            enter: mounts, names, privileges
+///                                            enter: mounts, names
 ///     ◀────────── terminal(master) ────────  only with -t
+///                                            seal: user, capabilities, filters
+///     ◀────────── watch(listener) ─────────  only with a supervised call
 ///                                            execve
 ///     ◀────────── end of file ─────────────  it worked: close-on-exec closed the channel
 ///       or
@@ -54,13 +56,17 @@ struct HostEnd: ~Copyable {
 
     /// Waits until the command runs.
     ///
+    /// - Parameter attend: is given what a mechanism watches the sandbox by, and which one it is.
     /// - Returns: the master end of the sandbox's terminal, where it has one.
     /// - Throws: what kept the command from running, as the sandbox reported it.
-    func awaitExecution() throws(KernelError) -> Descriptor? {
+    func awaitExecution(
+        _ attend: (Int, consuming Descriptor) throws(KernelError) -> Void
+    ) throws(KernelError) -> Descriptor? {
         var terminal: Descriptor?
         while let message = try channel.receive() {
             switch message {
             case .terminal(let number): terminal = Descriptor(owning: number)
+            case .watch(let index, let number): try attend(index, Descriptor(owning: number))
             case .failed(let error): throw error
             case .go: break
             }
@@ -86,6 +92,11 @@ struct SandboxEnd: ~Copyable {
         try channel.send(.terminal(terminal.number))
     }
 
+    /// Hands the owner what the mechanism at `index` of the list watches this sandbox by.
+    func send(watch: CInt, of index: Int) throws(KernelError) {
+        try channel.send(.watch(index, watch))
+    }
+
     /// Ends the process where the owner has gone since.
     func endIfOwnerIsGone() {
         var request = pollfd(fd: channel.socket.number, events: 0, revents: 0)
@@ -104,6 +115,7 @@ struct SandboxEnd: ~Copyable {
 private enum Message {
     case go
     case terminal(CInt)
+    case watch(Int, CInt)
     case failed(KernelError)
 }
 
@@ -122,6 +134,7 @@ private struct Channel: ~Copyable {
         switch message {
         case .go: sent = send([0], with: -1)
         case .terminal(let number): sent = send([1], with: number)
+        case .watch(let index, let number): sent = send([3, UInt8(index)], with: number)
         case .failed(let error): sent = send([2] + encode(error), with: -1)
         }
         if sent < 0 { throw KernelError("sendmsg", "the handshake", .current) }
@@ -145,6 +158,7 @@ private struct Channel: ~Copyable {
         case 0: return .go
         case 1: return .terminal(descriptor)
         case 2: return .failed(decode(bytes.dropFirst()))
+        case 3: return .watch(Int(bytes.last ?? 0), descriptor)
         default: return nil
         }
     }

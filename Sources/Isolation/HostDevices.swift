@@ -28,6 +28,26 @@ public struct HostDevice: Equatable, Sendable {
         target = parts[parts.count - 1]
     }
 
+    private init(_ node: DeviceNode, at path: String) {
+        self.node = node
+        target = path
+        access = .all
+    }
+
+    /// All that the host has in its /dev, for `--privileged`; terminals are left out.
+    static func all(in directory: String = "/dev") -> [HostDevice] {
+        guard let names = try? namesInDirectory(directory) else { return [] }
+        return names.flatMap { name -> [HostDevice] in
+            let path = "\(directory)/\(name)"
+            var status = stat()
+            guard name != "console", name != "pts", lstat(path, &status) == 0 else { return [] }
+            if status.st_mode & S_IFMT == S_IFDIR { return all(in: path) }
+            if status.st_mode & S_IFMT == S_IFLNK { return [] }
+            guard let node = try? DeviceNode(at: path) else { return [] }
+            return [HostDevice(node, at: path)]
+        }
+    }
+
     /// What its cgroup has to allow.
     var rule: DeviceRule {
         DeviceRule(node.isBlock ? .block : .character, node.major, node.minor, access)

@@ -20,7 +20,8 @@ import Kernel
 ///                                    (init is forked, the terminal opened)
 ///                                    seal()
 ///                                    execve(command)
-///     waits …                        … runs, ends
+///     attend(watch)                  … runs
+///     waits …                        … ends
 ///     release()
 ///
 /// What a mechanism does not need, it leaves out.
@@ -58,6 +59,12 @@ public protocol Mechanism {
     /// is sealed in the same way as the command that it looks after.
     func seal(_ process: SealedProcess) throws(KernelError)
 
+    /// In the sandbox, sealed: what the owner needs to go on watching it.
+    var watch: CInt? { get }
+
+    /// On the host, once the command runs: what ``watch`` was in the sandbox.
+    mutating func attend(_ watch: consuming Descriptor) throws(KernelError)
+
     /// On the host, after the sandbox has gone, in reverse order.
     ///
     /// It is called on every path, even where ``prepare()`` stopped half-way.
@@ -90,6 +97,10 @@ extension Mechanism {
     public func enter() throws(KernelError) {}
     /// Nothing to take away.
     public func seal(_ process: SealedProcess) throws(KernelError) {}
+    /// Nothing to watch.
+    public var watch: CInt? { nil }
+    /// Nothing comes.
+    public mutating func attend(_ watch: consuming Descriptor) throws(KernelError) {}
     /// Nothing to give back.
     public mutating func release() throws(KernelError) {}
 }

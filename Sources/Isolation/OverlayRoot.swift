@@ -21,6 +21,7 @@ public final class OverlayRoot: Mechanism {
     public let name = "overlay"
     private let lower: [String]
     private let layer: UpperLayer
+    private let context: String?
     private var directory = ""
     private var scratch: OwnedDirectory?
     private let mapsOwners: Bool
@@ -29,9 +30,14 @@ public final class OverlayRoot: Mechanism {
 
     /// A union of `lower`, topmost first, under an upper layer.
     ///
-    /// - Parameter mapsOwners: whether the sandbox has a user namespace, in which what belongs to
-    ///   root here has to belong to root too.
-    public init(lower: [String], upper: UpperLayer, mapsOwners: Bool = false) {
+    /// - Parameters:
+    ///   - mapsOwners: whether the sandbox has a user namespace, in which what belongs to root
+    ///     here has to belong to root too.
+    ///   - context: the SELinux label that all its files show; nil for their own.
+    public init(
+        lower: [String], upper: UpperLayer, mapsOwners: Bool = false, context: String? = nil
+    ) {
+        self.context = context
         self.lower = lower
         self.layer = upper
         self.mapsOwners = mapsOwners
@@ -112,6 +118,7 @@ public final class OverlayRoot: Mechanism {
         if mapsOwners || !isInFirstUserNamespace { parts.append("userxattr") }
         // What nobody keeps need never reach the disk.
         if isThrowAway { parts.append("volatile") }
+        if let context { parts.append("context=\"\(context)\"") }
         return join(parts, with: ",")
     }
 

@@ -83,7 +83,12 @@ public struct Sandbox {
         }
         let host = handshake.takeHostEnd()
         try host.letGo()
-        let terminal = try host.awaitExecution()
+        let terminal = try host.awaitExecution {
+            index, watch throws(KernelError) in
+            guard mechanisms.indices.contains(index) else { return }
+            Narrator.chapter(mechanisms[index].name, "attend")
+            try mechanisms[index].attend(watch)
+        }
         Narrator.sandboxIsSilent()
         return terminal
     }

@@ -52,6 +52,9 @@ extension SandboxedProcess {
                 Narrator.chapter(mechanism.name, "seal")
                 try mechanism.seal(.command)
             }
+            for (index, mechanism) in mechanisms.enumerated() {
+                if let watch = mechanism.watch { try channel.send(watch: watch, of: index) }
+            }
             // A change of user cancels our dying with the owner until it is asked for again.
             channel.endIfOwnerIsGone()
             Narrator.chapter("command", "execute")

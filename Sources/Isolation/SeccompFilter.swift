@@ -93,12 +93,12 @@ public final class SeccompFilter: Mechanism {
 
     /// The names in Docker's profile: the calls that there are, as far as anyone has asked.
     static var callsOfDefaultProfile: [String] {
-        do {
-            let profile = try parse(PackageResources.docker_default_seccomp_json, "default")
-            return profile.rules.flatMap(\.names)
-        } catch {
-            return []
-        }
+        do { return try standardProfile().rules.flatMap(\.names) } catch { return [] }
+    }
+
+    /// Docker's profile.
+    static func standardProfile() throws(KernelError) -> SeccompProfile {
+        try parse(PackageResources.docker_default_seccomp_json, "default")
     }
 }
 

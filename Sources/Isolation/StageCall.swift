@@ -13,9 +13,12 @@ public struct StageCall: Sendable {
 
     /// Reads a stage's command line, starts the narrator, and answers `--help`.
     ///
+    /// - Parameter protectsProgram: whether the program's own file is kept from the sandbox.
     /// - Returns: nil where there is nothing to run because help was asked for.
     /// - Throws: what is wrong with the command line, or with standard input.
-    public init?(_ command: Command, _ arguments: [String]) throws(KernelError) {
+    public init?(
+        _ command: Command, _ arguments: [String], protectsProgram: Bool = false
+    ) throws(KernelError) {
         let inputIsOpen = Program.secureStandardDescriptors()
         options = try command.parse(arguments)
         if options.has("help") {
@@ -26,6 +29,8 @@ public struct StageCall: Sendable {
         try options.startNarrator()
         rootfs = options.operands[0]
         try checkRootfs(rootfs)
+        // Before anything is changed: it starts the program over again.
+        if protectsProgram { try RuntimeProgram.protect() }
         try OrdinaryUser.becomeRoot()
         var process = SandboxedProcess(Array(options.operands.dropFirst()))
         process.hasInit = options.has("init")

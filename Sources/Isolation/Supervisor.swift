@@ -93,8 +93,9 @@ struct Supervisor: ~Copyable {
     }
 
     private func childStatus() throws(KernelError) -> ExitStatus? {
-        guard let (process, status) = try reapAny(), process == child else { return nil }
-        return status
+        // One signal may stand for several children, and a mechanism may have one too.
+        while let (process, status) = try reapAny() { if process == child { return status } }
+        return nil
     }
 }
 

@@ -9,16 +9,24 @@ public struct SysFilesystem: Mechanism {
 
     private let borrowed: BorrowedMounts?
 
-    /// - Parameter borrowed: where a user namespace has it from.
-    public init(_ borrowed: BorrowedMounts? = nil) { self.borrowed = borrowed }
+    private let isReadOnly: Bool
 
-    /// Mounts it read-only.
+    /// - Parameters:
+    ///   - borrowed: where a user namespace has it from.
+    ///   - isReadOnly: false for a container that may configure the whole machine.
+    public init(_ borrowed: BorrowedMounts? = nil, isReadOnly: Bool = true) {
+        self.borrowed = borrowed
+        self.isReadOnly = isReadOnly
+    }
+
+    /// Mounts it, read-only as a rule.
     public func enter() throws(KernelError) {
         try makeDirectories("/sys", why: "the root file system has none")
         if let borrowed { return try borrowed.attachSys() }
+        var flags: MountFlags = [.noSetUID, .noDevices, .noExecution]
+        if isReadOnly { flags.insert(.readOnly) }
         try mount(
-            "sysfs", on: "/sys", type: "sysfs",
-            [.readOnly, .noSetUID, .noDevices, .noExecution],
+            "sysfs", on: "/sys", type: "sysfs", flags,
             why: "to be read; writing would configure the whole machine")
     }
 }

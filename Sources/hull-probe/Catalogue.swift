@@ -16,9 +16,13 @@ extension Attack {
         .forkBomb, .memoryHog, .cpuHog, .diskHog, .releaseAgent, .leaveCgroup,
         // 6 and 7: devices and capabilities taken away.
         .hostDevice, .unmask, .freshProc, .remountWritable, .kernelLog,
+        // 7: no more privileges than needed.
+        .mountAnything, .loadModule, .setClock, .restart, .trace, .ioPorts, .openHandle,
+        .sniffRaw, .changeRootAgain, .becomeRoot, .overwriteRuntime,
+        .newUserNamespace, .useBPF, .useIOUring, .readKey,
         // 10: what the engine hands in.
         .readEnvironment,
         // Only looking.
-        .observe,
+        .observe, .holdKey,
     ]
 }

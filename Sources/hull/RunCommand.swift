@@ -23,13 +23,15 @@ enum RunCommand {
             With --rootfs, COMMAND follows the options. The exit code is the command's; 125 if
             hull failed, 126 if COMMAND cannot be executed, 127 if it is not there, 128 + n if
             signal n ended it.
-            """)
+
+            """ + ContainerPrivileges.notes)
 
     static func run(_ arguments: [String], _ state: StateDirectories) throws(KernelError) -> Int32 {
         let inputIsOpen = Program.secureStandardDescriptors()
         let options = try command.parse(arguments)
         if options.has("help") { return command.showHelp() }
         try options.startNarrator()
+        try RuntimeProgram.protect()
         try OrdinaryUser.becomeRoot()
         let request = try request(options, state)
         try request.process.checkInput(isOpen: inputIsOpen)

@@ -9,11 +9,13 @@ import Terminal
         "Run COMMAND as stage 6 does, with no more privileges than it needs.",
         options: [.explain, .initProcess, .keep] + ContainerFilesystem.options
             + ContainerNetwork.options + ContainerIdentity.options + ContainerLimits.options
-            + ContainerPrivileges.options)
+            + ContainerPrivileges.options,
+        notes: ContainerPrivileges.notes)
 
     static func main() {
         Program.run { arguments throws(KernelError) in
-            guard let call = try StageCall(command, arguments) else { return 0 }
+            guard let call = try StageCall(command, arguments, protectsProgram: true)
+            else { return 0 }
             // book: begin stage07-list
             var parts = ContainerParts(try ContainerFilesystem(call.options))
             parts.network = try ContainerNetwork(call.options)

@@ -20,6 +20,8 @@ int prctl_ambient(unsigned long operation, unsigned long capability);
 int set_groups(size_t count, const gid_t *groups);
 int set_group_ids(gid_t real, gid_t effective, gid_t saved);
 int set_user_ids(uid_t real, uid_t effective, uid_t saved);
+/// setfsuid(2) and setfsgid(2): as whom files are used.
+void set_file_ids(uid_t user, gid_t group);
 
 /// prlimit(2) for this process.
 int set_limit(int resource, uint64_t soft, uint64_t hard);
@@ -48,11 +50,32 @@ int landlock_restrict(int ruleset);
 
 /// execveat(2) of an open file.
 int execute_descriptor(int fd, char *const argv[], char *const envp[]);
+/// fcntl(2): the seals of a file in memory, or -1; and all of them set.
+int get_seals(int fd);
+int add_all_seals(int fd);
 /// fstatvfs(3): whether the mount that a descriptor was opened on is read-only; or -1.
 int is_on_read_only_mount(int fd);
 
+// What hull-probe tries. Each is harmless where it is not refused.
+
+/// finit_module(2), bpf(2) with BPF_MAP_CREATE, reboot(2) with wrong magic numbers,
+/// iopl(2), io_uring_setup(2), ptrace(2) with PTRACE_SEIZE.
+int load_module(int fd);
+int create_bpf_map(void);
+int reboot_without_magic(void);
+int raise_io_privilege(void);
+int set_up_io_uring(void);
+int seize_process(pid_t process);
+/// add_key(2) of the type "user" to the session keyring; request_key(2) for one.
+int32_t add_session_key(const char *description, const char *value);
+int32_t find_key(const char *description);
+/// open_by_handle_at(2) of inode 2, which is the root directory of an ext file system.
+int open_root_inode(int mount_fd);
+
 enum {
   linux_PR_SET_KEEPCAPS = 8,
+  linux_F_SEAL_WRITE = 8,
+  linux_PROC_SUPER_MAGIC = 0x9fa0,
   linux_PR_GET_SECCOMP = 21,
   linux_PR_CAPBSET_READ = 23,
   linux_PR_CAPBSET_DROP = 24,

@@ -1,0 +1,46 @@
+import CLinux
+import Glibc
+import Kernel
+
+/// The program file that a sandbox is made by, kept from being overwritten from inside.
+///
+/// Between `clone3(2)` and `execve(2)` the sandbox runs our program, and it can have itself run
+/// it once more: an image whose command is /proc/self/exe does. /proc/PID/exe of such a process
+/// leads to the host's file, through the host's mount, past all roots. Root in a sandbox needs
+/// only to open it for writing once it is not busy, and the next sandbox is made by the
+/// attacker's program, as root on the host. That was CVE-2019-5736.
+///
+/// So the program does not run from the host's mount of it. It makes a copy of that mount,
+/// attached nowhere and read-only, and executes itself from there: whoever gets hold of the
+/// file now gets `EROFS`. A copy of the file in sealed memory would do too, at the price of
+/// copying ten megabytes for each sandbox; it is what is left to who may not mount.
+public enum RuntimeProgram {
+    // book: begin runtime-protect
+    /// Executes the program again from where it cannot be written; returns if it already is.
+    public static func protect() throws(KernelError) {
+        guard fileType("/proc/self/exe") != nil else { return }
+        let arguments = (0..<program_argument_count()).map { index in
+            program_argument(index).map { String(cString: $0) } ?? ""
+        }
+        let program = try Descriptor.open("/proc/self/exe", O_RDONLY)
+        if isOnReadOnlyMount(program) || isSealed(program) {
+            // Executing a descriptor has made that descriptor's number our name.
+            setProcessName(arguments.first.flatMap { split($0, at: "/").last } ?? "hull")
+            return
+        }
+        // Nothing to protect from someone who could not write it outside either.
+        if access("/proc/self/exe", W_OK) != 0 { return }
+        try execute(try copy(of: program), arguments, why: "the same program, out of reach")
+    }
+    // book: end runtime-protect
+
+    private static func copy(of program: borrowing Descriptor) throws(KernelError) -> Descriptor {
+        do {
+            let tree = try cloneMount(of: program, why: "a second way to our own program")
+            try makeReadOnly(tree, why: "through which it cannot be written")
+            return tree
+        } catch {
+            return try sealedCopy(of: program, why: "not allowed to mount: a copy in memory")
+        }
+    }
+}
