@@ -18,11 +18,7 @@ struct NetworkRegistry: ~Copyable {
 
     /// Waits for its turn, then takes away what killed owners have left.
     static func open() throws(KernelError) -> NetworkRegistry {
-        var status = stat()
-        guard stat("/proc/self/ns/net", &status) == 0 else {
-            throw KernelError("stat", "/proc/self/ns/net", .current)
-        }
-        let top = "/run/hull/networks/\(status.st_ino)"
+        let top = try place()
         while true {
             try makeDirectories(top, mode: 0o711, why: "who has which address")
             // Whoever had the lock before may have removed the directory with its last network.
@@ -31,6 +27,18 @@ struct NetworkRegistry: ~Copyable {
             try registry.sweep()
             return registry
         }
+    }
+
+    /// Whether there are any networks of this network namespace's.
+    static func isThere() throws(KernelError) -> Bool { fileType(try place()) != nil }
+
+    /// Each network namespace has its own links and rules, so it has its own directory.
+    private static func place() throws(KernelError) -> String {
+        var status = stat()
+        guard stat("/proc/self/ns/net", &status) == 0 else {
+            throw KernelError("stat", "/proc/self/ns/net", .current)
+        }
+        return "/run/hull/networks/\(status.st_ino)"
     }
 
     private init(lock: consuming Descriptor, top: String) {
