@@ -18,7 +18,7 @@ struct NetworkRegistry: ~Copyable {
 
     /// Waits for its turn, then takes away what killed owners have left.
     static func open() throws(KernelError) -> NetworkRegistry {
-        let top = try directoryOfThisHost()
+        let top = try place()
         while true {
             try makeDirectories(top, mode: 0o711, why: "who has which address")
             // Whoever had the lock before may have removed the directory with its last network.
@@ -29,7 +29,11 @@ struct NetworkRegistry: ~Copyable {
         }
     }
 
-    private static func directoryOfThisHost() throws(KernelError) -> String {
+    /// Whether there are any networks of this network namespace's.
+    static func isThere() throws(KernelError) -> Bool { fileType(try place()) != nil }
+
+    /// Each network namespace has its own links and rules, so it has its own directory.
+    private static func place() throws(KernelError) -> String {
         var status = stat()
         guard stat("/proc/self/ns/net", &status) == 0 else {
             throw KernelError("stat", "/proc/self/ns/net", .current)
@@ -291,7 +295,7 @@ public func networksInUse() -> [NetworkInUse] {
 
 extension NetworkRegistry {
     fileprivate static func read() throws(KernelError) -> [NetworkInUse] {
-        let top = try directoryOfThisHost()
+        let top = try place()
         var networks: [NetworkInUse] = []
         for name in try namesInDirectory(top) {
             let settings = try settings("\(top)/\(name)/settings", of: name)
