@@ -23,9 +23,10 @@ public struct SysFilesystem: Mechanism {
     public func enter() throws(KernelError) {
         try makeDirectories("/sys", why: "the root file system has none")
         if let borrowed { return try borrowed.attachSys() }
+        let usual: MountFlags = [.noSetUID, .noDevices, .noExecution]
         try mount(
             "sysfs", on: "/sys", type: "sysfs",
-            (isReadOnly ? .readOnly : []).union([.noSetUID, .noDevices, .noExecution]),
+            isReadOnly ? usual.union(.readOnly) : usual,
             why: "to be read; writing would configure the whole machine")
     }
 }
