@@ -37,6 +37,7 @@ public struct Containers: Sendable {
     /// All of them, the oldest first; what killed owners left of throw-away ones is swept first.
     public func all() throws(KernelError) -> [Container] {
         OwnedDirectory.sweep(state.throwAwayContainers)
+        OwnedDirectory.sweep(state.scratch)
         try ControlGroup.sweep()
         var found: [Container] = []
         for parent in [state.containers, state.throwAwayContainers] {

@@ -131,9 +131,11 @@ private func makeLocked(
     let path = "\(parent)/\(name)"
     while true {
         try make(name, below: parent)
-        if let lock = try lock(path) { return lock }
-        // A sweeper took it for an abandoned one before we had the lock.
-        while fileType(path) != nil { usleep(500) }
+        // A sweeper may take it for an abandoned one before we have the lock, and remove it.
+        while fileType(path) != nil {
+            if let lock = try lock(path) { return lock }
+            usleep(500)
+        }
     }
 }
 

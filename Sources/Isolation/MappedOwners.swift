@@ -27,6 +27,12 @@ final class MappedOwners {
         inside = Descriptor(owning: ends[1])
     }
 
+    /// What the sandbox needs of it.
+    var descriptors: [CInt] {
+        guard let number = inside?.number else { return [] }
+        return [number]
+    }
+
     // book: begin mapped-adopt
     /// Copies each mount, maps the copy's owners and sends it. The child's map is written.
     func adopt(_ child: ProcessID) throws(KernelError) {

@@ -43,6 +43,9 @@ public final class OverlayRoot: Mechanism {
         self.mapsOwners = mapsOwners
     }
 
+    /// The channel on which layers with other owners come in.
+    public var descriptors: [CInt] { owners?.descriptors ?? [] }
+
     /// Makes the directories that overlayfs asks for.
     public func prepare() throws(KernelError) {
         for path in lower { try checkRootfs(path) }

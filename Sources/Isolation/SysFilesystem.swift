@@ -23,10 +23,10 @@ public struct SysFilesystem: Mechanism {
     public func enter() throws(KernelError) {
         try makeDirectories("/sys", why: "the root file system has none")
         if let borrowed { return try borrowed.attachSys() }
-        let usual: MountFlags = [.noSetUID, .noDevices, .noExecution]
+        var flags: MountFlags = [.noSetUID, .noDevices, .noExecution]
+        if isReadOnly { flags.insert(.readOnly) }
         try mount(
-            "sysfs", on: "/sys", type: "sysfs",
-            isReadOnly ? usual.union(.readOnly) : usual,
+            "sysfs", on: "/sys", type: "sysfs", flags,
             why: "to be read; writing would configure the whole machine")
     }
 }

@@ -17,18 +17,29 @@ public final class UserModeNetwork: Mechanism {
     public let name = "user-mode network"
     /// A new network namespace.
     public let namespaces: Namespaces = .network
-    private let ports: [String]
+    private let ports: [PublishedPort]
     private var pasta: RunningHelper?
 
     /// The address in the sandbox at which pasta answers for the host's name server.
     static let nameServer = "169.254.1.1"
 
-    /// - Parameter ports: options of pasta's that publish ports, such as `-t 127.0.0.1/8080:80`.
-    public init(ports: [String]) { self.ports = ports }
+    /// A network in which `ports` of the host's lead to the sandbox.
+    init(publishing ports: [PublishedPort]) { self.ports = ports }
 
-    /// Whether this machine has what it takes.
+    /// Whether this machine has what it takes, and a network to share.
     public static var isAvailable: Bool {
         HelperProgram("pasta") != nil && access("/dev/net/tun", R_OK | W_OK) == 0
+            && hasDefaultRoute
+    }
+
+    /// Pasta copies the link that leads out, and does nothing without one. See `proc_pid_net(5)`.
+    private static var hasDefaultRoute: Bool {
+        let text: String
+        do { text = try readText("/proc/net/route") } catch { return false }
+        return split(text, at: "\n").contains { line in
+            let fields = split(line, at: "\t")
+            return fields.count > 1 && fields[1] == "00000000"
+        }
     }
 
     /// Refuses before anything is built.
@@ -91,11 +102,25 @@ public final class UserModeNetwork: Mechanism {
                 "--no-netns-quit", "--ns-ifname", "eth0", "--no-map-gw",
                 "--dns-forward", UserModeNetwork.nameServer, "-T", "none", "-U", "none",
                 "--pid", note,
-            ] + ports, errors: said.number, why: "it carries what the sandbox sends and gets")
+            ] + portOptions, errors: said.number, why: "it carries what the sandbox sends and gets")
         self.pasta = pasta
         if pasta.waits(for: ready.number) { return }
         lseek(said.number, 0, SEEK_SET)
         throw refusal(String(decoding: try said.readAll(), as: UTF8.self))
+    }
+
+    /// Without any it would publish whatever the sandbox listens on.
+    private var portOptions: [String] {
+        var options: [String] = []
+        for (option, isUDP) in [("-t", false), ("-u", true)] {
+            let own = ports.filter { $0.isUDP == isUDP }
+            if own.isEmpty { options += [option, "none"] }
+            for port in own {
+                let address = port.address.map { "\($0)/" } ?? ""
+                options += [option, "\(address)\(port.hostPort):\(port.containerPort)"]
+            }
+        }
+        return options
     }
 
     private func refusal(_ text: String) -> KernelError {

@@ -13,49 +13,57 @@ import Glibc
 public func runHelper(
     _ arguments: [String], input: String, keeping lock: CInt, why: StaticString
 ) throws(KernelError) -> (code: Int32, errors: String) {
-    var feed = try Pipe()
-    try feed.writing?.write(input)
-    // The end of its input.
-    feed.writing = nil
-    var errors = try Pipe()
-    let child = try clone(into: [], isSandbox: false, why: "a process for the program")
-    guard let child else {
-        becomeHelper(
-            arguments, feed.reading?.number ?? -1, errors.writing?.number ?? -1, lock, input, why)
-    }
-    errors.writing = nil
-    let said = try errors.reading?.readAll() ?? []
+    let feed = try Pipe()
+    defer { close(feed.reading) }
+    try feed.write(input)
+    let errors = try Pipe()
+    guard let child = try clone(into: [], isSandbox: false, why: "a process for the program")
+    else { becomeHelper(arguments, feed, errors, lock, input, why) }
+    close(errors.writing)
+    let said = try errors.readAll()
     let code = try wait(for: child).code
     if code == ExitCode.notFound { throw KernelError("run", arguments[0], .noSuchFile) }
     return (code, String(decoding: said, as: UTF8.self))
 }
 
 private func becomeHelper(
-    _ arguments: [String], _ input: CInt, _ errors: CInt, _ lock: CInt, _ text: String,
-    _ why: StaticString
+    _ arguments: [String], _ feed: Pipe, _ errors: Pipe, _ lock: CInt,
+    _ input: String, _ why: StaticString
 ) -> Never {
     _ = prctl_set(CInt(linux_PR_SET_PDEATHSIG), UInt(SIGKILL))
-    dup2(input, 0)
-    dup2(errors, 1)
-    dup2(errors, 2)
+    dup2(feed.reading, 0)
+    dup2(errors.writing, 1)
+    dup2(errors.writing, 2)
     _ = fcntl(lock, F_SETFD, 0)
     let path = "PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
     do {
-        try execute(arguments, environment: [path], input: text, why: why)
+        try execute(arguments, environment: [path], input: input, why: why)
     } catch {
         _exit(error.exitCode)
     }
 }
 
-/// Two ends; each is closed as soon as it is nil.
-private struct Pipe: ~Copyable {
-    var reading: Descriptor?
-    var writing: Descriptor?
+/// See `pipe(7)`.
+private struct Pipe {
+    let reading: CInt
+    let writing: CInt
 
     init() throws(KernelError) {
         var ends: [CInt] = [-1, -1]
         guard pipe2(&ends, O_CLOEXEC) == 0 else { throw KernelError("pipe2", "a pipe", .current) }
-        reading = Descriptor(owning: ends[0])
-        writing = Descriptor(owning: ends[1])
+        reading = ends[0]
+        writing = ends[1]
+    }
+
+    /// Writes less than what a pipe holds, or it would wait for a reader; then closes that end.
+    func write(_ text: String) throws(KernelError) {
+        let end = Descriptor(owning: writing)
+        try end.write(text)
+    }
+
+    /// Reads until nobody can write any more, and closes that end.
+    func readAll() throws(KernelError) -> [UInt8] {
+        let end = Descriptor(owning: reading)
+        return try end.readAll()
     }
 }

@@ -45,6 +45,7 @@ enum Stage: String {
     case initProcess = "2 pid --init"
     case overlay = "3 overlay"
     case terminal = "3 overlay -t"
+    case network = "4 network"
     case identity = "5 identity"
     case cgroups = "6 cgroups"
     case privileges = "7 privileges"

@@ -46,7 +46,7 @@ enum RunCommand {
         if !options.has("workdir"), let directory = source.configuration?.workingDirectory {
             parts.filesystem.workingDirectory = directory
         }
-        parts.network = try ContainerNetwork(options)
+        parts.network = try network(options, state)
         parts.identity = try ContainerIdentity(options)
         parts.limits = try ContainerLimits(options)
         parts.privileges = try ContainerPrivileges(options)
@@ -56,6 +56,17 @@ enum RunCommand {
         request.layers = source.layers
         request.isThrowAway = options.has("rm")
         return request
+    }
+
+    private static func network(
+        _ options: Arguments, _ state: StateDirectories
+    ) throws(KernelError) -> ContainerNetwork {
+        var network = try ContainerNetwork(options)
+        if case .container(let id) = network.mode {
+            let container = try Containers(state).find(id, to: "join network of container")
+            network.member = try container.process()
+        }
+        return network
     }
 
     private static func process(

@@ -8,7 +8,7 @@ extension KernelSuite {
         private static let calls = [
             "clone3", "unshare", "setns", "mount", "umount2", "move_mount", "open_tree",
             "mount_setattr", "chroot", "pivot_root", "chdir", "fchdir", "sethostname", "setsid",
-            "mkdir", "symlink", "execve",
+            "mkdir", "rmdir", "symlink", "execve",
         ]
 
         /// A command line for each thing that a program can be told to do.
@@ -19,6 +19,14 @@ extension KernelSuite {
                 [
                     "--init", "--read-only", "--tmpfs", "/tmp:size=1m", "-v", "VOLUME:/data/x:ro",
                     "-v", "VOLUME/file:/file", "--keep", "KEEP", "-w", "/var",
+                ]
+            ),
+            (.stage06, ["--network", "none"]),
+            (
+                .stage06,
+                [
+                    "--memory", "64m", "--cpus", "0.5", "--pids-limit", "50", "--cpuset-cpus", "0",
+                    "--network", "none",
                 ]
             ),
             (.hull, []),

@@ -209,5 +209,80 @@ extension KernelSuite {
             #expect(try Observed.read(rootfs + "/etc/passwd").hasPrefix("root:"))
             #expect(remains(in: layers + "/upper/state").isEmpty)
         }
+
+        @Test("pasta leads in to published ports and out to others", arguments: [true, false])
+        func hasNetwork(_ hasRange: Bool) throws {
+            guard kernelHas("tun", { access("/dev/net/tun", F_OK) == 0 }) else { return }
+            let user = try networkedUser(hasRange)
+            let rootfs = try user.rootfs()
+            let word = Place.randomWord()
+            for runner in [Runner.stage05, .hull] {
+                let port = UInt16.random(in: 20_000...60_000)
+                let other = Place.randomWord()
+                let script = """
+                    while :; do echo \(word) | nc -l -p 80; done &
+                    read line
+                    until sleep 1 | nc -w 2 198.51.100.1 77 | grep \(other); do :; done
+                    """
+                let running = try user.start(
+                    runner.command(
+                        (runner == .hull ? ["-i"] : [])
+                            + ["--init", "-p", "127.0.0.1:\(port):80"], rootfs: rootfs,
+                        ["sh", "-c", script]), input: .pipe)
+                _ = try running.sandboxed(named: "nc")
+                let host = ["nsenter", "-t", "\(running.process)", "-n"]
+                let listener = try Program(
+                    host + ["sh", "-c", "while :; do echo \(other) | busybox nc -l -p 77; done"])
+                defer { kill(-listener.process, SIGKILL) }
+                try waitUntil("the word through the port") {
+                    // With an end of input at once, pasta may lose the answer.
+                    let client = "sleep 1 | busybox nc -w 2 127.0.0.1 \(port)"
+                    return try run(host + ["sh", "-c", client]).line == word
+                }
+                running.closeInput()
+                let got = try running.wait(30)
+                #expect(got.line == other, "\(got)")
+                #expect(remains(in: user.state).isEmpty)
+            }
+        }
+
+        @Test("pasta goes with a killed owner, and says what it cannot do")
+        func endsNetwork() throws {
+            guard kernelHas("tun", { access("/dev/net/tun", F_OK) == 0 }) else { return }
+            let user = try networkedUser(true)
+            let rootfs = try user.rootfs()
+            let running = try user.start(
+                Runner.stage05.command(rootfs: rootfs, ["sleep", "1000"]))
+            let sandboxed = try running.sandboxed(named: "sleep")
+            let all = Observed(process: running.process).children.map(Observed.init(process:))
+            let pasta = try #require(all.first { $0.name.hasPrefix("pas") })
+            #expect(try sandboxed.namespace("net") != pasta.namespace("net"))
+            kill(running.process, SIGKILL)
+            _ = try running.wait()
+            try waitUntil("pasta's end") { !pasta.isAlive && !sandboxed.isAlive }
+            for options in [
+                ["-p", "1:80"], ["--network", "bridge"], ["--network", "macvlan:lo"],
+            ] {
+                let got = try user.run(Runner.stage05.command(options, rootfs: rootfs, ["true"]))
+                expectOneLine(got, code: 125, naming: options[0] == "-p" ? "pasta" : options[1])
+                #expect(remains(in: user.state).isEmpty)
+            }
+        }
+
+        /// On a machine with one link, a default route and another address, and a tun for all.
+        private func networkedUser(_ hasRange: Bool) throws -> TestUser {
+            var user = try TestUser(hasRange: hasRange)
+            let devices = try place().makeDirectory("devices")
+            user.hasOwnNetwork = true
+            user.preparation = """
+                ip link set lo up; ip address add 198.51.100.1/32 dev lo
+                ip link add ext0 type veth peer name ext1
+                ip address add 203.0.113.2/24 dev ext0
+                ip link set ext0 up; ip link set ext1 up; ip route add default via 203.0.113.1
+                mount -t tmpfs tmpfs \(devices); mknod -m 666 \(devices)/tun c 10 200
+                mount --bind \(devices)/tun /dev/net/tun
+                """
+            return user
+        }
     }
 }

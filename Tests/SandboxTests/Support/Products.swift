@@ -12,13 +12,13 @@ enum Products {
     static let pid = directory + "/stage02-pid"
     static let overlay = directory + "/stage03-overlay"
     static let identity = directory + "/stage05-identity"
-    static let cgroups = directory + "/stage06-cgroups"
+    static let controlGroups = directory + "/stage06-cgroups"
     static let privileges = directory + "/stage07-privileges"
     static let hull = directory + "/hull"
     static let probe = directory + "/hull-probe"
 
     /// The stages in the order of the book.
-    static let stages = [chroot, pid, overlay, identity, cgroups, privileges]
+    static let stages = [chroot, pid, overlay, identity, controlGroups, privileges]
 }
 
 /// The ways to run a command in a root file system, one per program.
@@ -32,7 +32,7 @@ enum Runner: String, CaseIterable, CustomTestStringConvertible {
         case .stage02: [Products.pid] + options + [rootfs] + command
         case .stage03: [Products.overlay] + options + [rootfs] + command
         case .stage05: [Products.identity] + options + [rootfs] + command
-        case .stage06: [Products.cgroups] + options + [rootfs] + command
+        case .stage06: [Products.controlGroups] + options + [rootfs] + command
         case .stage07: [Products.privileges] + options + [rootfs] + command
         case .hull: [Products.hull, "run", "--rm"] + options + ["--rootfs", rootfs] + command
         }
@@ -43,7 +43,7 @@ enum Runner: String, CaseIterable, CustomTestStringConvertible {
     }
 
     /// The runners that give each sandbox a PID namespace.
-    static let withProcesses: [Runner] = [.stage02, .stage03, .stage05, .stage07, .hull]
+    static let withProcesses: [Runner] = [.stage02, .stage03, .stage05, .stage06, .stage07, .hull]
     /// The runners that give each sandbox its own mounts.
-    static let withMounts: [Runner] = [.stage03, .stage05, .stage07, .hull]
+    static let withMounts: [Runner] = [.stage03, .stage05, .stage06, .stage07, .hull]
 }

@@ -13,6 +13,8 @@ struct TestUser {
     let home: String
     /// Groups that the user is in beside its own.
     var groups: [gid_t] = []
+    /// Whether the machine is one with a network of its own, set up by ``preparation``.
+    var hasOwnNetwork = false
     /// Shell commands that are run by root before, in the same mount namespace.
     var preparation = ""
 
@@ -36,7 +38,9 @@ struct TestUser {
     }
 
     /// Starts a command as this user; the process is the command's own.
-    func start(_ command: [String], environment: [String: String] = [:]) throws -> Program {
+    func start(
+        _ command: [String], environment: [String: String] = [:], input: Input = .null
+    ) throws -> Program {
         var variables = ["HULL_ROOT": state, "HOME": home, "XDG_RUNTIME_DIR": ""]
         variables.merge(environment) { $1 }
         let files = try place().directory
@@ -45,9 +49,11 @@ struct TestUser {
             \(preparation)
             exec setpriv --reuid \(id) --regid \(id) \(groupOption) --inh-caps=-all -- "$@"
             """
+        let network = hasOwnNetwork ? ["--net"] : []
         return try Program(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh"]
-                + reachable(command), environment: variables)
+            ["unshare", "--mount", "--propagation", "private"] + network
+                + ["sh", "-ec", script, "sh"] + reachable(command), environment: variables,
+            input: input)
     }
 
     private var groupOption: String {
