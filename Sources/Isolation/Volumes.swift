@@ -134,8 +134,10 @@ public struct AttachedVolumes: Mechanism {
                     tree, on: volume.target, shellName: volumes.shellName(index),
                     readOnly: volume.readOnly, why: "the volume appears in the sandbox")
             } catch {
-                // In a root file system of somebody else's an ordinary user makes no files.
-                if volume.isOptional && error.errno == .accessDenied { continue }
+                // In a root file system of somebody else's an ordinary user makes no files: it is
+                // refused, or the owner is an id that its namespace does not know.
+                let refusals: [Errno] = [.accessDenied, .unknownOwner]
+                if volume.isOptional && refusals.contains(error.errno) { continue }
                 throw error.renamed("volume", volume.target).advising(advice(for: error.errno))
             }
         }
