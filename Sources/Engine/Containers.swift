@@ -37,7 +37,9 @@ public struct Containers: Sendable {
     /// All of them, the oldest first; what killed owners left of throw-away ones is swept first.
     public func all() throws(KernelError) -> [Container] {
         OwnedDirectory.sweep(state.throwAwayContainers)
+        OwnedDirectory.sweep(state.scratch)
         try ControlGroup.sweep()
+        try BridgeNetwork.sweep()
         var found: [Container] = []
         for parent in [state.containers, state.throwAwayContainers] {
             guard fileType(parent) != nil else { continue }

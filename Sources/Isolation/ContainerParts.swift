@@ -37,7 +37,7 @@ public struct ContainerParts: Sendable {
         named name: String, lower: [String], upper: OverlayRoot.UpperLayer,
         in group: ControlGroup? = nil
     ) throws(KernelError) -> [any Mechanism] {
-        let group = group ?? controlGroup(named: name)
+        let group = group ?? controlGroup(named: randomName())
         let hostName = identity?.hostName(or: name)
         let files = network?.files(hostName: hostName)
         // First of all: the other namespaces are to belong to the user namespace.

@@ -216,8 +216,8 @@ extension ControlGroup {
                     why: "asked from here on whenever a device is opened")
             }
         } catch {
-            // Whoever is not root cannot; nor can they make device nodes.
-            guard error.errno == .notPermitted, geteuid() != 0 else { throw error }
+            // Who is root of a user namespace only cannot; nor can they make device nodes.
+            guard error.errno == .notPermitted, !isInFirstUserNamespace else { throw error }
         }
     }
     // book: end cgroup-devices

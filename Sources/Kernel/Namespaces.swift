@@ -70,11 +70,11 @@ public func clone(
     var arguments = clone_args()
     arguments.flags = namespaces.rawValue
     arguments.exit_signal = UInt64(SIGCHLD)
-    var symbols = namespaces.symbols
+    var symbols = namespaces.symbols + ", exit_signal=SIGCHLD"
     if let cgroup {
         arguments.flags |= linux_CLONE_INTO_CGROUP
         arguments.cgroup = UInt64(cgroup)
-        symbols += "|CLONE_INTO_CGROUP, cgroup=\(cgroup)"
+        symbols = namespaces.symbols + "|CLONE_INTO_CGROUP, exit_signal=SIGCHLD, cgroup=\(cgroup)"
     }
     let child = clone3(&arguments, MemoryLayout<clone_args>.size)
     if child == 0 { return nil }
@@ -83,7 +83,7 @@ public func clone(
     try systemCall(
         "clone3",
         [
-            .symbol("{flags=\(symbols), exit_signal=SIGCHLD}"),
+            .symbol("{flags=\(symbols)}"),
             .number(MemoryLayout<clone_args>.size),
         ],
         on: "a process in new namespaces", why: why,
@@ -145,4 +145,16 @@ public func setHostName(_ name: String, why: StaticString) throws(KernelError) {
         "sethostname", [.text(name), .number(name.utf8.count)], on: name, why: why,
         shell: "hostname \(quoteShell(name))"
     ) { sethostname(name, name.utf8.count) }
+}
+
+/// Moves this process into a namespace that is open. See `setns(2)`.
+///
+/// - Parameter kind: which kind it has to be.
+public func enterNamespace(
+    _ namespace: CInt, _ kind: Namespaces, why: StaticString
+) throws(KernelError) {
+    try systemCall(
+        "setns", [.number(Int(namespace)), .symbol(kind.symbols)],
+        on: "the namespace of another process", why: why
+    ) { setns(namespace, CInt(truncatingIfNeeded: kind.rawValue)) }
 }

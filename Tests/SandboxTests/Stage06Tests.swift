@@ -316,6 +316,55 @@ extension KernelSuite {
             expectOneLine(outside, code: 125, naming: "../x", "ENOENT")
         }
 
+        @Test("An ordinary user keeps limits where cgroups are delegated, and is told where not")
+        func isDelegated() throws {
+            var user = try TestUser()
+            let rootfs = try user.rootfs()
+            let stage = { (script: String) in
+                Runner.stage06.command(
+                    ["--pids-limit", "33", "--network", "none"], rootfs: rootfs,
+                    ["sh", "-c", script])
+            }
+            let refused = try user.run(stage("true"))
+            expectOneLine(refused, code: 125, naming: "--pids-limit", "EOPNOTSUPP")
+            #expect(refused.errors.contains("Delegate=yes"), "\(refused)")
+
+            let name = "hull-test-" + Place.randomWord()
+            let mounts = HostControlGroups.v1 + (HostControlGroups.v2.map { [$0] } ?? [])
+            let wanted = mounts.filter { mount in
+                mount.type == "cgroup2" || mount.superOptions.contains("pids")
+            }
+            // What a service manager does. In version 2 only a cgroup without processes of its
+            // own hands controllers down, so the user's processes are one further down.
+            for mount in wanted {
+                let path = "\(mount.target)/\(name)"
+                user.preparation += """
+                    test ! -e \(mount.target)/pids.max || echo +pids > \(mount.target)/cgroup.subtree_control
+                    mkdir -p \(path)/shell
+                    echo $$ > \(path)/shell/cgroup.procs
+                    chown \(user.id) \(path) \(path)/cgroup.* \(path)/shell \(path)/shell/cgroup.*
+
+                    """
+            }
+            defer {
+                for mount in wanted {
+                    rmdir("\(mount.target)/\(name)/shell")
+                    rmdir("\(mount.target)/\(name)")
+                }
+            }
+            let running = try user.start(
+                stage("cat /sys/fs/cgroup/pids/pids.max || cat /sys/fs/cgroup/pids.max; sleep 1000")
+            )
+            let sandboxed = try running.sandboxed(named: "sleep")
+            try running.waitForOutput("33")
+            let groups = try ObservedGroups(of: sandboxed.process)
+            #expect(groups.value("pids.max", "pids.max") == "33", "\(groups)")
+            #expect(groups.own.allSatisfy { $0.contains("/\(name)/hull/") }, "\(groups)")
+            kill(sandboxed.process, SIGKILL)
+            _ = try running.wait()
+            for path in groups.own { #expect(access(path, F_OK) != 0, "\(path)") }
+        }
+
         // MARK: What is left
 
         @Test("Whenever its owner is killed, the next command finds a clean host or cleans it")
