@@ -87,10 +87,11 @@ int mount_setattr(int dirfd, const char *path, unsigned int flags,
                  sizeof attributes);
 }
 
-int mount_setattr_idmap(int mount, unsigned int flags, int user_namespace) {
+int mount_setattr_idmap(int mount, int user_namespace, uint64_t propagation) {
   struct mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP,
+                                  .propagation = propagation,
                                   .userns_fd = user_namespace};
-  return syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | flags,
+  return syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH,
                  &attributes, sizeof attributes);
 }
 

@@ -59,7 +59,7 @@ int move_mount(int from_dirfd, const char *from, int to_dirfd, const char *to,
 int mount_setattr(int dirfd, const char *path, unsigned int flags,
                   uint64_t set, uint64_t clear);
 /// mount_setattr(2) with MOUNT_ATTR_IDMAP: ids are shown as a user namespace maps them.
-int mount_setattr_idmap(int mount, unsigned int flags, int user_namespace);
+int mount_setattr_idmap(int mount, int user_namespace, uint64_t propagation);
 /// fsopen(2), fsconfig(2) with FSCONFIG_CMD_CREATE, fsmount(2): a file system
 /// mounted nowhere yet.
 int fsopen(const char *type, unsigned int flags);
