@@ -14,6 +14,9 @@ build_packages=(libcap-dev libseccomp-dev libjansson-dev zlib1g-dev pkg-config)
 # What a root file system is made from.
 rootfs_packages=(busybox-static)
 
+# What gives an ordinary user ids, a network, and an overlay where the kernel has none.
+rootless_packages=(uidmap passt fuse-overlayfs)
+
 # Saying things ----------------------------------------------------------------
 
 if [[ -t 1 && -z ${NO_COLOR:-} && ${TERM:-dumb} != dumb ]]; then
@@ -81,8 +84,8 @@ $name needs root: $1
   Without root you can still
     read the book:            chapters/
     build everything:         swift build
+    run any stage, and hull:  swift run stage05-identity --help
     see what is missing:      swift run hull doctor
-    look at any program:      swift run stage01-chroot --help
     run the unit tests:       labs/test
 TEXT
     exit 1
@@ -182,3 +185,12 @@ as_owner() {
         "$@"
     fi
 }
+
+# A network -----------------------------------------------------------------------
+
+# For what runs in a network namespace of its own: loopback, and a way out that leads nowhere, as
+# far as a host with a network is expected. Run by a shell in that namespace.
+# shellcheck disable=SC2034
+private_network='ip link set lo up &&
+    ip link add up0 type veth peer name up1 && ip link set up1 up && ip link set up0 up &&
+    ip address add 192.0.2.2/24 dev up0 && ip route add default via 192.0.2.1'

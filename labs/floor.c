@@ -2,46 +2,55 @@
 //
 // This program asks the kernel for exactly what one of our stages, or
 // `hull run --rm --network none`, asks it for: the same namespaces, the same
-// mounts, the same exec. It does nothing else. There are no options, no error
+// mounts, the same cgroups, the same exec. It does nothing else. There are no options, no error
 // texts, no image, no environment, no signals, no narration, and nothing is
 // checked that can be left unchecked. What it needs is what the kernel needs;
 // no program that makes this sandbox can be quicker, whatever it is written in.
 // `labs/bench` times everything else against it.
 //
-//     floor chroot|pid|overlay|run ROOTFS COMMAND [ARG…]
+//     floor MODE ROOTFS COMMAND [ARG…]
 //
-// The tables below are the sandbox. Keep them as Sources/Isolation has it.
+// The modes are in the table below; the parts that need more than a few lines have files of
+// their own, floor-*.c.
+//
+// The tables below are the sandbox. Keep them as Sources/Isolation has it; a test compares the
+// two programs' calls.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/sched.h>
-#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define COUNT(table) (sizeof(table) / sizeof *(table))
+#include "floor.h"
 
 // The sandbox ------------------------------------------------------------------
 
 enum part {
-  HAS_PROC = 1,      // a proc of its own on ROOTFS/proc, seen by the host
-  HAS_OVERLAY = 2,   // an overlay, pivot_root, and the mounts below
-  HAS_HOSTNAME = 4,  // a host name of its own
-  HAS_LOOPBACK = 8,  // nothing but lo, and that is up
+  HAS_PROC = 1,        // a proc of its own on ROOTFS/proc, seen by the host
+  HAS_OVERLAY = 2,     // an overlay, pivot_root, and the mounts below
+  HAS_LOOPBACK = 4,    // nothing but lo, and that is up
+  HAS_CABLE = 8,       // a cable to a bridge, addresses and routes
+  HAS_FILES = 16,      // /etc/hosts and /etc/resolv.conf of its own
+  HAS_NAMES = 32,      // a host name of its own, and /etc/hostname
+  HAS_CGROUP = 64,     // a cgroup, with the rules for devices
+  HAS_LIMITS = 128,    // with limits on memory, CPU and processes too
+  HAS_PRIVILEGES = 256,  // no more than Docker leaves to a container
 };
+
+#define STAGE3 CLONE_NEWPID | CLONE_NEWNS
+#define STAGE5 STAGE3 | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET
 
 static const struct mode {
   const char *name;
@@ -51,10 +60,19 @@ static const struct mode {
 } modes[] = {
     {"chroot", 0, 0, NULL},
     {"pid", CLONE_NEWPID, HAS_PROC, NULL},
-    {"overlay", CLONE_NEWPID | CLONE_NEWNS, HAS_OVERLAY, "/run/hull-floor"},
-    {"run",
-     CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET,
-     HAS_OVERLAY | HAS_HOSTNAME | HAS_LOOPBACK, "/var/lib/hull-floor"},
+    {"overlay", STAGE3, HAS_OVERLAY, "/run/hull-floor"},
+    {"network", STAGE3 | CLONE_NEWNET, HAS_OVERLAY | HAS_CABLE | HAS_FILES, "/run/hull-floor"},
+    {"identity", STAGE5, HAS_OVERLAY | HAS_LOOPBACK | HAS_FILES | HAS_NAMES, "/run/hull-floor"},
+    {"cgroup", STAGE5,
+     HAS_OVERLAY | HAS_LOOPBACK | HAS_FILES | HAS_NAMES | HAS_CGROUP | HAS_LIMITS,
+     "/run/hull-floor"},
+    {"privileges", STAGE5,
+     HAS_OVERLAY | HAS_LOOPBACK | HAS_FILES | HAS_NAMES | HAS_CGROUP | HAS_LIMITS |
+         HAS_PRIVILEGES,
+     "/run/hull-floor"},
+    {"run", STAGE5,
+     HAS_OVERLAY | HAS_LOOPBACK | HAS_FILES | HAS_NAMES | HAS_CGROUP | HAS_PRIVILEGES,
+     "/var/lib/hull-floor"},
 };
 
 #define SAFE (MS_NOSUID | MS_NODEV | MS_NOEXEC)
@@ -106,10 +124,17 @@ static const char *const read_only[] = {
 
 // The work ---------------------------------------------------------------------
 
-static void check(long result, const char *what) {
+void check(long result, const char *what) {
   if (result >= 0) return;
   fprintf(stderr, "floor: %s: %s\n", what, strerror(errno));
   _exit(125);
+}
+
+void write_file(const char *path, const char *text, mode_t mode) {
+  int descriptor = open(path, O_WRONLY | O_CLOEXEC | (mode ? O_CREAT | O_EXCL : 0), mode);
+  check(descriptor, path);
+  check(write(descriptor, text, strlen(text)), path);
+  close(descriptor);
 }
 
 static void fill_dev(void) {
@@ -146,7 +171,46 @@ static void protect_paths(void) {
   }
 }
 
-static void enter_overlay(const char *rootfs, const char *scratch) {
+// Files of its own: written on the host, copied as mounts while the host's root is at hand,
+// attached when it has gone.
+static const struct file {
+  const char *source, *target, *text;
+  int part;
+} files[] = {
+    {"hosts", "/etc/hosts", "127.0.0.1\tlocalhost\n", HAS_FILES},
+    {"resolv.conf", "/etc/resolv.conf", "nameserver 192.0.2.1\n", HAS_FILES},
+    {"hostname", "/etc/hostname", "floor\n", HAS_NAMES},
+};
+static int trees[COUNT(files)];
+
+static void write_files(int parts) {
+  for (size_t i = 0; i < COUNT(files); i++)
+    if (parts & files[i].part) write_file(files[i].source, files[i].text, 0644);
+}
+
+static void copy_files(int parts, const char *scratch) {
+  char path[PATH_MAX];
+  for (size_t i = 0; i < COUNT(files); i++) {
+    if (!(parts & files[i].part)) continue;
+    // The host's root is the current directory, and the path is one in it.
+    snprintf(path, sizeof path, "%s/%s", scratch + 1, files[i].source);
+    trees[i] = syscall(SYS_open_tree, AT_FDCWD, path,
+                       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    check(trees[i], path);
+  }
+}
+
+static void attach_files(int parts) {
+  for (size_t i = 0; i < COUNT(files); i++) {
+    if (!(parts & files[i].part)) continue;
+    close(open(files[i].target, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+    check(syscall(SYS_move_mount, trees[i], "", AT_FDCWD, files[i].target,
+                  MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS),
+          files[i].target);
+  }
+}
+
+static void enter_overlay(int parts, const char *rootfs, const char *scratch) {
   char options[2 * PATH_MAX];
   snprintf(options, sizeof options,
            "lowerdir=%s,upperdir=%s/upper,workdir=%s/work,volatile", rootfs,
@@ -154,18 +218,17 @@ static void enter_overlay(const char *rootfs, const char *scratch) {
   check(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "private /");
   check(mount("overlay", "merged", "overlay", 0, options), "merged");
   check(chdir("merged"), "merged");
+  int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   check(syscall(SYS_pivot_root, ".", "."), "pivot_root");
+  check(fchdir(host), "the host's root");
+  close(host);
+  copy_files(parts, scratch);
   check(umount2(".", MNT_DETACH), "umount the old root");
   check(chdir("/"), "/");
   mount_all();
+  if (parts & HAS_CGROUP) show_cgroup();
+  attach_files(parts);
   protect_paths();
-}
-
-static void bring_loopback_up(void) {
-  struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-  int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  check(descriptor, "socket");
-  check(ioctl(descriptor, SIOCSIFFLAGS, &request), "lo");
 }
 
 static void mount_visible_proc(const char *rootfs) {
@@ -180,36 +243,49 @@ static void enter(const struct mode *mode, const char *rootfs,
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   umask(0);
   if (mode->parts & HAS_PROC) mount_visible_proc(rootfs);
-  if (mode->parts & HAS_HOSTNAME) check(sethostname("floor", 5), "hostname");
+  if (mode->parts & HAS_CGROUP) enter_cgroup();
+  if (mode->parts & HAS_CABLE) enter_network();
   if (mode->parts & HAS_LOOPBACK) bring_loopback_up();
   if (mode->parts & HAS_OVERLAY) {
-    enter_overlay(rootfs, scratch);
+    enter_overlay(mode->parts, rootfs, scratch);
   } else {
     check(chroot(rootfs), rootfs);
     check(chdir("/"), "/");
+  }
+  if (mode->parts & HAS_NAMES) check(sethostname("floor", 5), "hostname");
+  if (mode->parts & HAS_PRIVILEGES) {
+    leave_keyring();
+    give_up_privileges();
   }
   execve(command[0], command, environment);
   check(-1, command[0]);
 }
 
-static void make_scratch(const char *parent, char *scratch, size_t size) {
-  snprintf(scratch, size, "%s/%d", parent, getpid());
-  mkdir(parent, 0700);
+static void make_scratch(const struct mode *mode, char *scratch, size_t size) {
+  snprintf(scratch, size, "%s/%d", mode->scratch, getpid());
+  mkdir(mode->scratch, 0700);
   check(mkdir(scratch, 0700), scratch);
   check(chdir(scratch), scratch);
   check(mkdir("upper", 0755), "upper");
   check(mkdir("work", 0755), "work");
   check(mkdir("merged", 0755), "merged");
+  write_files(mode->parts);
 }
 
-// What a volatile overlay leaves in its work directory, and what we made. The
-// command of the bench writes nothing, so upper is empty.
+// What a volatile overlay leaves in its work directory, and what we made. The command of the
+// bench writes nothing; what is in upper was needed to mount on.
 static void remove_scratch(const char *scratch) {
   static const char *const leftovers[] = {
-      "work/work/incompat/volatile", "work/work/incompat", "work/work",
-      "work", "upper", "merged",
+      "work/work/incompat/volatile", "work/work/incompat", "work/work", "work",
+      "upper/etc", "upper", "merged",
   };
   unlink("work/work/incompat/volatile/dirty");
+  for (size_t i = 0; i < COUNT(files); i++) {
+    char path[64];
+    snprintf(path, sizeof path, "upper%s", files[i].target);
+    unlink(path);
+    unlink(files[i].source);
+  }
   for (size_t i = 0; i < COUNT(leftovers); i++) rmdir(leftovers[i]);
   check(rmdir(scratch), scratch);
 }
@@ -220,25 +296,57 @@ static const struct mode *mode_named(const char *name) {
   return NULL;
 }
 
+// The child waits for the end of this pipe where something has to be done to it from outside.
+static int gate[2];
+
+static void let_go(const struct mode *mode, pid_t child) {
+  if (mode->parts & HAS_CGROUP) move_to_cgroup(child);
+  if (mode->parts & HAS_CABLE) plug_in(child);
+  close(gate[0]);
+  close(gate[1]);
+}
+
+static void wait_at_gate(void) {
+  char nothing;
+  close(gate[1]);
+  check(read(gate[0], &nothing, 1), "gate");
+  close(gate[0]);
+}
+
 int main(int argc, char **argv) {
   char rootfs[PATH_MAX], scratch[64];
   const struct mode *mode = argc > 3 ? mode_named(argv[1]) : NULL;
   if (!mode) {
-    fputs("Usage: floor chroot|pid|overlay|run ROOTFS COMMAND [ARG…]\n", stderr);
+    fputs("Usage: floor MODE ROOTFS COMMAND [ARG…]; the modes are in floor.c\n", stderr);
     return 125;
   }
   check(realpath(argv[2], rootfs) ? 0 : -1, argv[2]);
-  if (mode->parts & HAS_OVERLAY) make_scratch(mode->scratch, scratch, sizeof scratch);
+  struct clone_args arguments = {.flags = mode->namespaces, .exit_signal = SIGCHLD};
+  if (mode->parts & HAS_OVERLAY) make_scratch(mode, scratch, sizeof scratch);
+  if (mode->parts & HAS_CABLE) choose_address();
+  if (mode->parts & HAS_PRIVILEGES) read_filter();
+  if (mode->parts & HAS_CGROUP) {
+    int cgroup = make_cgroup(mode->parts & HAS_LIMITS);
+    if (cgroup >= 0) {
+      arguments.flags |= CLONE_INTO_CGROUP;
+      arguments.cgroup = cgroup;
+    }
+  }
 
-  struct clone_args arguments = {.flags = mode->namespaces,
-                                 .exit_signal = SIGCHLD};
+  check(pipe2(gate, O_CLOEXEC), "pipe");
   pid_t child = syscall(SYS_clone3, &arguments, sizeof arguments);
   check(child, "clone3");
-  if (child == 0) enter(mode, rootfs, scratch, argv + 3);
+  if (child == 0) {
+    wait_at_gate();
+    enter(mode, rootfs, scratch, argv + 3);
+  }
+  let_go(mode, child);
 
   int status;
   check(waitpid(child, &status, 0), "waitpid");
+  if (mode->parts & HAS_CABLE) unplug();
   if (mode->parts & HAS_OVERLAY) remove_scratch(scratch);
+  if (mode->parts & HAS_CGROUP) remove_cgroup();
   if (mode->parts & HAS_PROC) {
     strcat(rootfs, "/proc");
     check(umount2(rootfs, 0), rootfs);

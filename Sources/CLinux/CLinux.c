@@ -21,6 +21,8 @@
 
 // Namespaces and processes
 
+pid_t fork_process(void) { return fork(); }
+
 int clone3(const struct clone_args *args, size_t size) {
   return syscall(SYS_clone3, args, size);
 }

@@ -36,7 +36,7 @@ public struct ContainerRequest: Sendable {
             // book: begin container-run
             let list = try parts.mechanisms(
                 named: id, lower: layers, upper: .made(path, isThrowAway: isThrowAway), in: group)
-            var sandbox = Sandbox(list, running: process)
+            var sandbox = Sandbox(list + [ProcessNote(in: path)], running: process)
             // book: end container-run
             let code = try sandbox.run().code
             if !isThrowAway {

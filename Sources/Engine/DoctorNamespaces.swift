@@ -35,6 +35,8 @@ extension Doctor {
                     check, "not in this kernel", costs: kind.use,
                     remedy: "a kernel with \(kind.option)=y", isNeeded: kind.isNeeded)
             }
+            // An ordinary user gets the others inside it.
+            let isNeeded = kind.isNeeded || kind.file == "user" && !isRoot
             let refusal = trial { () throws(KernelError) in
                 try enterNamespaces(kind.flag, isRoot: isRoot)
             }
@@ -46,7 +48,7 @@ extension Doctor {
             }
             return .missing(
                 check, "\(refusal.meaning) (\(refusal.name))", costs: kind.use,
-                remedy: remedy(for: refusal, kind, isRoot), isNeeded: kind.isNeeded)
+                remedy: remedy(for: refusal, kind, isRoot), isNeeded: isNeeded)
         }
     }
 

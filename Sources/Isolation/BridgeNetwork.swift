@@ -52,7 +52,7 @@ public final class BridgeNetwork: Mechanism {
     public func adopt(_ child: ProcessID) throws(KernelError) {
         guard let network, let address = addresses(network).first?.address else { return }
         let socket = try NetlinkSocket()
-        let bridge = try find(network.link, with: socket)
+        let bridge = try socket.link(network.link, why: "the kernel knows links by number")
         link = "veth" + String(randomName().prefix(8))
         try socket.send(
             [
@@ -68,7 +68,7 @@ public final class BridgeNetwork: Mechanism {
     public func enter() throws(KernelError) {
         guard let network else { return }
         let socket = try NetlinkSocket()
-        let eth0 = try find("eth0", with: socket)
+        let eth0 = try socket.link("eth0", why: "the kernel knows links by number")
         if hasIPv6 {
             try setKernelParameter(
                 "net/ipv6/conf/eth0/accept_ra", to: "0",
@@ -105,22 +105,19 @@ public final class BridgeNetwork: Mechanism {
         return hasIPv6 ? [address, address6] : [address]
     }
 
-    private func find(
-        _ name: String, with socket: borrowing NetlinkSocket
-    ) throws(KernelError) -> Link {
-        guard
-            let index = try socket.index(
-                ofLink: name, why: "the kernel knows links by number")
-        else { throw KernelError("find link", name, Errno(rawValue: ENODEV)) }
-        return Link(name, index: index)
-    }
-
     private func unplug() throws(KernelError) {
         do {
             try NetlinkSocket().send([.unplug(link)], why: "nothing comes out of it any more")
         } catch  where error.errno.rawValue == ENODEV {
             // The namespace has gone already, and the cable with it.
         }
+    }
+}
+
+extension BridgeNetwork {
+    /// Takes away what killed owners left of networks and published ports.
+    public static func sweep() throws(KernelError) {
+        if try NetworkRegistry.isThere() { _ = try NetworkRegistry.open() }
     }
 }
 
@@ -140,7 +137,7 @@ extension BridgeNetwork {
         let hardware = HardwareAddress(for: network.gateway)
         try socket.send(
             [.addBridge(network.link, hardware)], why: "a switch for this network's sandboxes")
-        let bridge = try find(network.link, with: socket)
+        let bridge = try socket.link(network.link, why: "the kernel knows links by number")
         try setKernelParameter(
             "net/ipv4/conf/\(network.link)/route_localnet", to: "1",
             why: "a published port is reached over 127.0.0.1 too")

@@ -24,6 +24,10 @@ public struct ContainerNetwork: Sendable {
     public var mode: Mode
     private var bridge = BridgeRequest()
     private var servers: [String] = []
+    private var macvlanAddress: LinkAddress?
+    private var gateway: IPAddress?
+    /// A process of the container whose network is meant, where the engine knows one.
+    public var member: RunningProcess?
 
     /// The host's network.
     public static let host = ContainerNetwork(.host)
@@ -49,7 +53,8 @@ extension ContainerNetwork {
         Option(
             "publish", "p", .required("[IP:]HOST:PORT"),
             "Lead a port of the host's to the container's PORT[/udp]; repeatable."),
-        Option("ip", nil, .required("ADDRESS"), "Have this address in the network."),
+        Option("ip", nil, .required("ADDRESS"), "Have this address; with macvlan, ADDRESS/PREFIX."),
+        Option("gateway", nil, .required("ADDRESS"), "With macvlan: the way out."),
         Option("subnet", nil, .required("SUBNET"), "Make the network with these addresses."),
         Option("dns", nil, .required("ADDRESS"), "Ask this name server; repeatable."),
     ]
@@ -66,15 +71,15 @@ extension ContainerNetwork {
         }
         if case .bridge(let name) = mode {
             bridge.network = name
-        } else if let option = ["publish", "ip", "subnet"].first(where: arguments.has),
-            mode != .user || option != "publish"
-        {
-            throw KernelError(
-                "option", "--\(option)", .invalidArgument,
-                remedy: "It is for bridges; --network \(arguments.value("network") ?? "") is none.")
         }
-        bridge.subnet = try arguments.value("subnet").map(Self.subnet)
-        bridge.address = try arguments.value("ip").map(Self.address4)
+        try refuseMeaningless(in: arguments)
+        if let text = arguments.value("gateway") { gateway = try Self.address(text, "gateway") }
+        if case .macvlan = mode {
+            macvlanAddress = try arguments.value("ip").map(Self.linkAddress)
+            return
+        }
+        if let text = arguments.value("subnet") { bridge.subnet = try Self.subnet(text) }
+        if let text = arguments.value("ip") { bridge.address = try Self.address4(text) }
     }
 
     // book: begin network-list
@@ -88,7 +93,11 @@ extension ContainerNetwork {
         case .none: return [EmptyNetwork()]
         case .user: return [UserModeNetwork(publishing: bridge.ports)]
         case .bridge: return [BridgeNetwork(bridge, files: files)]
-        case .container, .macvlan: return []
+        case .container(let id):
+            return [JoinedNetwork(of: try resident(id))]
+        case .macvlan(let parent):
+            files.add(address: macvlanAddress.map { [$0.address] } ?? [])
+            return try [macvlan(on: parent)]
         }
     }
     // book: end network-list
@@ -125,6 +134,55 @@ extension ContainerNetwork {
             try checkNetworkName(text)
             return .bridge(text)
         }
+    }
+
+    private func refuseMeaningless(in arguments: Arguments) throws(KernelError) {
+        let meaningful: [String]
+        switch mode {
+        case .bridge: meaningful = ["publish", "ip", "subnet"]
+        case .user: meaningful = ["publish"]
+        case .macvlan: meaningful = ["ip", "gateway"]
+        case .none, .host, .container: meaningful = []
+        }
+        for option in ["publish", "ip", "subnet", "gateway"]
+        where arguments.has(option) && !meaningful.contains(option) {
+            throw KernelError(
+                "option", "--\(option)", .invalidArgument,
+                remedy: "It means nothing with --network \(arguments.value("network") ?? "bridge")."
+            )
+        }
+    }
+
+    private func macvlan(on parent: String) throws(KernelError) -> MacvlanNetwork {
+        guard let macvlanAddress else {
+            throw KernelError(
+                "network macvlan on", parent, .invalidArgument,
+                remedy: "Say which address it is to have: --ip ADDRESS/PREFIX.")
+        }
+        return MacvlanNetwork(on: parent, macvlanAddress, gateway: gateway)
+    }
+
+    /// A stage knows no containers, but processes.
+    private func resident(_ text: String) throws(KernelError) -> RunningProcess {
+        if let member { return member }
+        guard let number = pid_t(text), number > 0 else {
+            throw KernelError(
+                "network of container", text, .noSuchFile,
+                remedy: "Give the number of a process that is in it.")
+        }
+        return try RunningProcess(ProcessID(rawValue: number))
+    }
+
+    private static func linkAddress(_ text: String) throws(KernelError) -> LinkAddress {
+        let parts = split(text, at: "/")
+        guard parts.count == 2, let address = IPAddress(parts[0]), let prefix = Int(parts[1]),
+            IPSubnet(of: address, prefix: prefix) != nil
+        else {
+            throw KernelError(
+                "address", text.isEmpty ? "\"\"" : text, .invalidArgument,
+                remedy: "With macvlan write ADDRESS/PREFIX, such as 192.0.2.7/24.")
+        }
+        return LinkAddress(address, prefix: prefix)
     }
 
     private static func subnet(_ text: String) throws(KernelError) -> IPSubnet {

@@ -3,40 +3,65 @@ import Kernel
 
 /// Which networks there are on this host, and who has which address.
 ///
-///     /run/hull/networks/          locked by whoever changes anything below
-///       4026531840-bridge/         network "bridge" of the network namespace 4026531840
-///         settings                 its number and its subnet
-///         2                        address number 2: locked by its owner for life
+///     /run/hull/networks/4026531840/   of this network namespace: locked by whoever changes it
+///       bridge/                        the network "bridge"
+///         settings                     its number and its subnet
+///         2                            address number 2: locked by its owner for life
 ///
 /// As with ``OwnedDirectory``, a file that nobody has locked belonged to a process that was
 /// killed, and the next that comes takes away what it stood for. HULL_ROOT moves none of this:
 /// links and rules are the host's, whoever makes them.
 struct NetworkRegistry: ~Copyable {
-    private static let top = "/run/hull/networks"
     private let lock: Descriptor
-    /// What the names of our own host's networks begin with.
-    private let prefix: String
+    /// The directory of this host's network namespace.
+    private let top: String
 
     /// Waits for its turn, then takes away what killed owners have left.
     static func open() throws(KernelError) -> NetworkRegistry {
-        try makeDirectories(top, mode: 0o711, why: "who has which address")
-        let lock = try Descriptor.open(top, O_RDONLY | O_DIRECTORY)
-        while flock(lock.number, LOCK_EX) < 0 {
-            let errno = Errno.current
-            if errno != .interrupted { throw KernelError("flock", top, errno) }
+        let top = try place()
+        while true {
+            try makeDirectories(top, mode: 0o711, why: "who has which address")
+            // Whoever had the lock before may have removed the directory with its last network.
+            guard let lock = try lockDirectory(top) else { continue }
+            let registry = NetworkRegistry(lock: lock, top: top)
+            try registry.sweep()
+            return registry
         }
+    }
+
+    /// Whether there are any networks of this network namespace's.
+    static func isThere() throws(KernelError) -> Bool { fileType(try place()) != nil }
+
+    /// Each network namespace has its own links and rules, so it has its own directory.
+    private static func place() throws(KernelError) -> String {
         var status = stat()
         guard stat("/proc/self/ns/net", &status) == 0 else {
             throw KernelError("stat", "/proc/self/ns/net", .current)
         }
-        let registry = NetworkRegistry(lock: lock, prefix: "\(status.st_ino)-")
-        try registry.sweep()
-        return registry
+        return "/run/hull/networks/\(status.st_ino)"
     }
 
-    private init(lock: consuming Descriptor, prefix: String) {
+    private init(lock: consuming Descriptor, top: String) {
         self.lock = lock
-        self.prefix = prefix
+        self.top = top
+    }
+
+    private static func lockDirectory(_ path: String) throws(KernelError) -> Descriptor? {
+        let directory: Descriptor
+        do { directory = try Descriptor.open(path, O_RDONLY | O_DIRECTORY) } catch {
+            if error.errno == .noSuchFile { return nil }
+            throw error
+        }
+        while flock(directory.number, LOCK_EX) < 0 {
+            let errno = Errno.current
+            if errno != .interrupted { throw KernelError("flock", path, errno) }
+        }
+        var status = stat()
+        guard fstat(directory.number, &status) == 0 else {
+            throw KernelError("fstat", path, .current)
+        }
+        if status.st_nlink == 0 { return nil }
+        return directory
     }
 
     /// For a program that has to be done before anyone else has a turn.
@@ -90,17 +115,19 @@ struct NetworkRegistry: ~Copyable {
         // Unlocked now: like one whose owner was killed.
         _ = consume lease
         try sweep()
+        // Fails where there are networks left, and rightly so.
+        rmdir(top)
     }
 
     // book: begin network-sweep
     /// Takes away the published ports of killed owners, and networks that nobody uses.
     private func sweep() throws(KernelError) {
-        for entry in try namesInDirectory(Self.top) where entry.hasPrefix(prefix) {
-            let network = try read(String(entry.dropFirst(prefix.count)))
+        for entry in try namesInDirectory(top) {
+            let network = try read(entry)
             var isUsed = false
             var stale: [String] = []
-            for name in try namesInDirectory("\(Self.top)/\(entry)") where Int(name) != nil {
-                let ports = AddressLease.takeAbandoned("\(Self.top)/\(entry)/\(name)")
+            for name in try namesInDirectory("\(top)/\(entry)") where Int(name) != nil {
+                let ports = AddressLease.takeAbandoned("\(top)/\(entry)/\(name)")
                 if let ports { stale += ports } else { isUsed = true }
             }
             if isUsed {
@@ -112,7 +139,7 @@ struct NetworkRegistry: ~Copyable {
     }
     // book: end network-sweep
 
-    private func directory(_ name: String) -> String { "\(Self.top)/\(prefix)\(name)" }
+    private func directory(_ name: String) -> String { "\(top)/\(name)" }
 
     private func add(_ name: String, _ subnet: IPSubnet?) throws(KernelError) -> NetworkSettings {
         let settings = try choose(name, subnet)
@@ -134,9 +161,7 @@ struct NetworkRegistry: ~Copyable {
     ) throws(KernelError) -> NetworkSettings {
         let routes = routedSubnets()
         var taken: [Int] = []
-        for entry in try namesInDirectory(Self.top) where entry.hasPrefix(prefix) {
-            taken.append(try read(String(entry.dropFirst(prefix.count))).number)
-        }
+        for entry in try namesInDirectory(top) { taken.append(try read(entry).number) }
         var collision: (subnet: IPSubnet, link: String)?
         for number in name == NetworkSettings.usual ? 0...0 : 1...255
         where !taken.contains(number) {
@@ -154,7 +179,12 @@ struct NetworkRegistry: ~Copyable {
     }
 
     private func read(_ name: String) throws(KernelError) -> NetworkSettings {
-        let path = directory(name) + "/settings"
+        try Self.settings(directory(name) + "/settings", of: name)
+    }
+
+    private static func settings(
+        _ path: String, of name: String
+    ) throws(KernelError) -> NetworkSettings {
         // Whoever was killed before it was written has made nothing else either.
         guard fileType(path) != nil else { return try NetworkSettings.unknown(name) }
         let words = split(try readText(path), at: " ")
@@ -245,5 +275,33 @@ struct AddressLease: ~Copyable {
         } catch {
             return []
         }
+    }
+}
+
+/// A network that containers of this host are in.
+public struct NetworkInUse: Sendable {
+    /// As the user calls it.
+    public let name: String
+    /// Its bridge, and the table of its rules.
+    public let link: String
+    /// Its addresses.
+    public let subnet: IPSubnet
+}
+
+/// The networks of this host, as far as they can be seen without waiting for anyone.
+public func networksInUse() -> [NetworkInUse] {
+    do { return try NetworkRegistry.read() } catch { return [] }
+}
+
+extension NetworkRegistry {
+    fileprivate static func read() throws(KernelError) -> [NetworkInUse] {
+        let top = try place()
+        var networks: [NetworkInUse] = []
+        for name in try namesInDirectory(top) {
+            let settings = try settings("\(top)/\(name)/settings", of: name)
+            networks.append(
+                NetworkInUse(name: name, link: settings.link, subnet: settings.subnet))
+        }
+        return networks
     }
 }

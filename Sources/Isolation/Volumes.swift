@@ -76,7 +76,7 @@ public final class Volumes: Mechanism {
         var made: [Volume] = []
         for (target, text) in files.contents {
             let source = path + "/" + (split(target, at: "/").last ?? "")
-            try Descriptor.open(source, O_WRONLY | O_CREAT | O_EXCL, mode: 0o644).write(text)
+            try makeFile(source, holding: text, why: "how programs in it find names")
             made.append(Volume(source: source, target: target))
         }
         volumes = made + volumes

@@ -67,6 +67,19 @@ public func makeEmptyFile(_ path: String, mode: mode_t = 0o644, why: StaticStrin
     _ = Descriptor(owning: number)
 }
 
+/// Makes a regular file with this content, where there is none yet.
+public func makeFile(
+    _ path: String, holding text: String, mode: mode_t = 0o644, why: StaticString
+) throws(KernelError) {
+    let number = try systemCall(
+        "openat",
+        [.symbol("AT_FDCWD"), .text(path), .symbol("O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC")],
+        on: path, why: why, shell: "printf %s \(quoteShell(text)) > \(quoteShell(path))"
+    ) { Glibc.openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode) }
+    let file = Descriptor(owning: number)
+    do { try file.write(text) } catch { throw error.renamed("write", path) }
+}
+
 /// What a path leads to.
 public enum FileType: Sendable {
     /// A regular file.

@@ -13,13 +13,13 @@ import Glibc
 public func runHelper(
     _ arguments: [String], input: String, keeping lock: CInt, why: StaticString
 ) throws(KernelError) -> (code: Int32, errors: String) {
-    var feed = try Pipe()
+    let feed = try Pipe()
+    defer { close(feed.reading) }
     try feed.write(input)
-    feed.closeWriting()
-    var errors = try Pipe()
-    let child = try clone(into: [], isSandbox: false, why: "a process for the program")
-    guard let child else { becomeHelper(arguments, feed, errors, lock, input, why) }
-    errors.closeWriting()
+    let errors = try Pipe()
+    guard let child = try clone(into: [], isSandbox: false, why: "a process for the program")
+    else { becomeHelper(arguments, feed, errors, lock, input, why) }
+    close(errors.writing)
     let said = try errors.readAll()
     let code = try wait(for: child).code
     if code == ExitCode.notFound { throw KernelError("run", arguments[0], .noSuchFile) }
@@ -27,7 +27,7 @@ public func runHelper(
 }
 
 private func becomeHelper(
-    _ arguments: [String], _ feed: borrowing Pipe, _ errors: borrowing Pipe, _ lock: CInt,
+    _ arguments: [String], _ feed: Pipe, _ errors: Pipe, _ lock: CInt,
     _ input: String, _ why: StaticString
 ) -> Never {
     _ = prctl_set(CInt(linux_PR_SET_PDEATHSIG), UInt(SIGKILL))
@@ -44,9 +44,9 @@ private func becomeHelper(
 }
 
 /// See `pipe(7)`.
-private struct Pipe: ~Copyable {
+private struct Pipe {
     let reading: CInt
-    private(set) var writing: CInt
+    let writing: CInt
 
     init() throws(KernelError) {
         var ends: [CInt] = [-1, -1]
@@ -55,25 +55,15 @@ private struct Pipe: ~Copyable {
         writing = ends[1]
     }
 
-    deinit {
-        close(reading)
-        if writing >= 0 { close(writing) }
-    }
-
-    /// Lets the reader see the end.
-    mutating func closeWriting() {
-        close(writing)
-        writing = -1
-    }
-
-    /// For less than what a pipe holds, or it would wait for a reader.
-    borrowing func write(_ text: String) throws(KernelError) {
-        let end = Descriptor(owning: dup(writing))
+    /// Writes less than what a pipe holds, or it would wait for a reader; then closes that end.
+    func write(_ text: String) throws(KernelError) {
+        let end = Descriptor(owning: writing)
         try end.write(text)
     }
 
-    borrowing func readAll() throws(KernelError) -> [UInt8] {
-        let end = Descriptor(owning: dup(reading))
+    /// Reads until nobody can write any more, and closes that end.
+    func readAll() throws(KernelError) -> [UInt8] {
+        let end = Descriptor(owning: reading)
         return try end.readAll()
     }
 }

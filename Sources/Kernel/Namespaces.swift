@@ -146,3 +146,15 @@ public func setHostName(_ name: String, why: StaticString) throws(KernelError) {
         shell: "hostname \(quoteShell(name))"
     ) { sethostname(name, name.utf8.count) }
 }
+
+/// Moves this process into a namespace that is open. See `setns(2)`.
+///
+/// - Parameter kind: which kind it has to be.
+public func enterNamespace(
+    _ namespace: CInt, _ kind: Namespaces, why: StaticString
+) throws(KernelError) {
+    try systemCall(
+        "setns", [.number(Int(namespace)), .symbol(kind.symbols)],
+        on: "the namespace of another process", why: why
+    ) { setns(namespace, CInt(truncatingIfNeeded: kind.rawValue)) }
+}

@@ -55,6 +55,18 @@ public struct NetlinkSocket: ~Copyable {
         return answer.linkIndex
     }
 
+    /// The link `name`.
+    /// - Throws: `ENODEV` where there is none.
+    public borrowing func link(
+        _ name: String, shell: String? = nil, why: StaticString
+    ) throws(KernelError) -> Link {
+        guard let index = try index(ofLink: name, shell: shell, why: why) else {
+            throw KernelError(
+                "find link", name, Errno(rawValue: ENODEV), remedy: "`ip link` lists them.")
+        }
+        return Link(name, index: index)
+    }
+
     private borrowing func send(
         _ bytes: [UInt8], telling requests: [NetworkRequest], _ why: StaticString
     ) throws(KernelError) {

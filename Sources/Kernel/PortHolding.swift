@@ -32,7 +32,7 @@ public func holdPort(
 }
 
 /// A `struct sockaddr_in` or `sockaddr_in6`. See `ip(7)` and `ipv6(7)`.
-private func socketAddress(_ address: IPAddress, _ port: UInt16) -> [UInt8] {
+public func socketAddress(_ address: IPAddress, _ port: UInt16) -> [UInt8] {
     var bytes: [UInt8] = []
     withUnsafeBytes(of: UInt16(address.family)) { bytes += $0 }
     withUnsafeBytes(of: port.bigEndian) { bytes += $0 }

@@ -97,7 +97,10 @@ private func narrateExecution(
     Narrator.record(
         Event(
             call: "execve",
-            arguments: [.text(path), .symbol("[\(list)]"), .symbol("/* \(variables) vars */")],
+            arguments: [
+                .text(path), .symbol("[\(list)]"),
+                .symbol("/* \(variables) var\(variables == 1 ? "" : "s") */"),
+            ],
             result: 0, errno: nil, why: why,
             shell: arguments.map(quoteShell).joined(separator: " ")
                 + (input.map { " <<'INPUT'\n\($0)\nINPUT" } ?? "")))

@@ -10,6 +10,8 @@ extension Attack {
         // 3: mounts of its own.
         .escapeChroot, .hostMount, .writeLower, .readKcore, .sysrq, .writeReadOnly,
         .openDescriptors, .terminalInject,
+        // 4: a network of its own.
+        .sniff, .bindPort, .connect, .abstractSocket,
         // 5: names and shared memory of its own.
         .setHostname, .sharedMemory, .messageQueue, .rootFile, .plantSetUID, .hostClock,
         // 6: a share of the machine.

@@ -27,11 +27,12 @@ enum RunCommand {
             """ + ContainerPrivileges.notes)
 
     static func run(_ arguments: [String], _ state: StateDirectories) throws(KernelError) -> Int32 {
-        let inputIsOpen = Program.secureStandardDescriptors()
         let options = try command.parse(arguments)
         if options.has("help") { return command.showHelp() }
         try options.startNarrator()
+        // First: it starts the program over again, which is to find what this one found.
         try RuntimeProgram.protect()
+        let inputIsOpen = Program.secureStandardDescriptors()
         try OrdinaryUser.becomeRoot()
         let request = try request(options, state)
         try request.process.checkInput(isOpen: inputIsOpen)
@@ -46,7 +47,7 @@ enum RunCommand {
         if !options.has("workdir"), let directory = source.configuration?.workingDirectory {
             parts.filesystem.workingDirectory = directory
         }
-        parts.network = try ContainerNetwork(options)
+        parts.network = try network(options, state)
         parts.identity = try ContainerIdentity(options)
         parts.limits = try ContainerLimits(options)
         parts.privileges = try ContainerPrivileges(options)
@@ -56,6 +57,17 @@ enum RunCommand {
         request.layers = source.layers
         request.isThrowAway = options.has("rm")
         return request
+    }
+
+    private static func network(
+        _ options: Arguments, _ state: StateDirectories
+    ) throws(KernelError) -> ContainerNetwork {
+        var network = try ContainerNetwork(options)
+        if case .container(let id) = network.mode {
+            let container = try Containers(state).find(id, to: "join network of container")
+            network.member = try container.process()
+        }
+        return network
     }
 
     private static func process(

@@ -38,7 +38,9 @@ struct TestUser {
     }
 
     /// Starts a command as this user; the process is the command's own.
-    func start(_ command: [String], environment: [String: String] = [:]) throws -> Program {
+    func start(
+        _ command: [String], environment: [String: String] = [:], input: Input = .null
+    ) throws -> Program {
         var variables = ["HULL_ROOT": state, "HOME": home, "XDG_RUNTIME_DIR": ""]
         variables.merge(environment) { $1 }
         let files = try place().directory
@@ -50,7 +52,8 @@ struct TestUser {
         let network = hasOwnNetwork ? ["--net"] : []
         return try Program(
             ["unshare", "--mount", "--propagation", "private"] + network
-                + ["sh", "-ec", script, "sh"] + reachable(command), environment: variables)
+                + ["sh", "-ec", script, "sh"] + reachable(command), environment: variables,
+            input: input)
     }
 
     private var groupOption: String {

@@ -23,15 +23,9 @@ public struct HelperProgram: Sendable {
     /// Runs it to its end.
     /// - Throws: `EIO` with the last line that it wrote, where its exit code is not 0.
     public func run(_ arguments: [String], why: StaticString) throws(KernelError) {
-        var ends: [CInt] = [-1, -1]
-        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw KernelError("pipe2", path, .current) }
-        let reading = Descriptor(owning: ends[0])
-        let writing = Descriptor(owning: ends[1])
-        let helper = try start(arguments, errors: writing.number, why: why)
-        _ = consume writing
-        let said = String(decoding: try reading.readAll(limit: 1 << 16), as: UTF8.self)
-        guard try wait(for: helper.process) != .exited(0) else { return }
-        let lines = split(said, at: "\n").filter { !$0.isEmpty }
+        let result = try runHelper([path] + arguments, input: "", keeping: -1, why: why)
+        guard result.code != 0 else { return }
+        let lines = split(result.errors, at: "\n").filter { !$0.isEmpty }
         throw KernelError(
             "run", path, .inputOutput, remedy: lines.last.map { "It says: \($0)" } ?? "")
     }

@@ -1,0 +1,34 @@
+// What the files of the floor share. Each holds one part of the sandbox; floor.c is the whole.
+#ifndef FLOOR_H
+#define FLOOR_H
+
+#include <sys/types.h>
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+// Ends with a message where `result` is negative.
+void check(long result, const char *what);
+
+// Writes a whole file in one write(2); it has to be there already if mode is 0.
+void write_file(const char *path, const char *text, mode_t mode);
+
+// floor-network.c: a cable to the bridge hull0, which is there.
+void choose_address(void);     // host side, before there is a child
+void plug_in(pid_t child);     // host side
+void enter_network(void);      // inside
+void unplug(void);             // host side
+void bring_loopback_up(void);  // inside: a network with nothing but lo
+
+// floor-cgroup.c: a cgroup in each hierarchy that there is.
+int make_cgroup(int has_limits);  // its descriptor in version 2, or -1
+void move_to_cgroup(pid_t child);  // version 1 only: version 2 is where it is born
+void enter_cgroup(void);           // inside: a namespace
+void show_cgroup(void);            // inside: /sys/fs/cgroup
+void remove_cgroup(void);
+
+// floor-privileges.c: Docker's capabilities, its seccomp filter, a keyring.
+void read_filter(void);  // host side
+void leave_keyring(void);
+void give_up_privileges(void);
+
+#endif
