@@ -39,6 +39,7 @@ public struct Containers: Sendable {
         OwnedDirectory.sweep(state.throwAwayContainers)
         OwnedDirectory.sweep(state.scratch)
         try ControlGroup.sweep()
+        try BridgeNetwork.sweep()
         var found: [Container] = []
         for parent in [state.containers, state.throwAwayContainers] {
             guard fileType(parent) != nil else { continue }

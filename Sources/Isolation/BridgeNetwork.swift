@@ -114,6 +114,13 @@ public final class BridgeNetwork: Mechanism {
     }
 }
 
+extension BridgeNetwork {
+    /// Takes away what killed owners left of networks and published ports.
+    public static func sweep() throws(KernelError) {
+        if try NetworkRegistry.isThere() { _ = try NetworkRegistry.open() }
+    }
+}
+
 // The network's own part, which the first sandbox in it makes.
 extension BridgeNetwork {
     /// Makes the bridge and what belongs to it, unless it is there.

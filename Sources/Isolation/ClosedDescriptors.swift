@@ -12,11 +12,11 @@ public struct ClosedDescriptors: Mechanism {
     /// Nothing has to be chosen.
     public init() {}
 
-    // book: begin descriptors-enter
-    /// Marks them to be closed by `execve(2)`: until then the handshake needs its own.
-    public func enter() throws(KernelError) {
-        try closeDescriptorsOnExecution(
-            from: 3, why: "whatever else is open leads past the new root")
-    }
-    // book: end descriptors-enter
+    // book: begin descriptors-closed
+    /// Closed at birth, all but those that a mechanism or the handshake still needs.
+    ///
+    /// Not only at `execve(2)`: until then paths of the image are looked up, and
+    /// /proc/self/fd/N leads wherever descriptor N does (CVE-2024-21626).
+    public let closesDescriptors = true
+    // book: end descriptors-closed
 }

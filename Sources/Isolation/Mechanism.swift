@@ -44,6 +44,9 @@ public protocol Mechanism {
     /// in the sandbox, after ``enter()``.
     var environment: [String] { get }
 
+    /// Whether the sandbox is born with none of its caller's open files.
+    var closesDescriptors: Bool { get }
+
     /// On the host, before the sandbox exists.
     mutating func prepare() throws(KernelError)
 
@@ -81,6 +84,8 @@ public enum SealedProcess: Sendable {
 }
 
 extension Mechanism {
+    /// What its caller left open, the sandbox has too.
+    public var closesDescriptors: Bool { false }
     /// No new namespace.
     public var namespaces: Namespaces { [] }
     /// The owner's cgroup.

@@ -18,11 +18,7 @@ struct NetworkRegistry: ~Copyable {
 
     /// Waits for its turn, then takes away what killed owners have left.
     static func open() throws(KernelError) -> NetworkRegistry {
-        var status = stat()
-        guard stat("/proc/self/ns/net", &status) == 0 else {
-            throw KernelError("stat", "/proc/self/ns/net", .current)
-        }
-        let top = "/run/hull/networks/\(status.st_ino)"
+        let top = try place()
         while true {
             try makeDirectories(top, mode: 0o711, why: "who has which address")
             // Whoever had the lock before may have removed the directory with its last network.
@@ -31,6 +27,18 @@ struct NetworkRegistry: ~Copyable {
             try registry.sweep()
             return registry
         }
+    }
+
+    /// Whether there are any networks of this network namespace's.
+    static func isThere() throws(KernelError) -> Bool { fileType(try place()) != nil }
+
+    /// Each network namespace has its own links and rules, so it has its own directory.
+    private static func place() throws(KernelError) -> String {
+        var status = stat()
+        guard stat("/proc/self/ns/net", &status) == 0 else {
+            throw KernelError("stat", "/proc/self/ns/net", .current)
+        }
+        return "/run/hull/networks/\(status.st_ino)"
     }
 
     private init(lock: consuming Descriptor, top: String) {
@@ -171,7 +179,12 @@ struct NetworkRegistry: ~Copyable {
     }
 
     private func read(_ name: String) throws(KernelError) -> NetworkSettings {
-        let path = directory(name) + "/settings"
+        try Self.settings(directory(name) + "/settings", of: name)
+    }
+
+    private static func settings(
+        _ path: String, of name: String
+    ) throws(KernelError) -> NetworkSettings {
         // Whoever was killed before it was written has made nothing else either.
         guard fileType(path) != nil else { return try NetworkSettings.unknown(name) }
         let words = split(try readText(path), at: " ")
@@ -262,5 +275,33 @@ struct AddressLease: ~Copyable {
         } catch {
             return []
         }
+    }
+}
+
+/// A network that containers of this host are in.
+public struct NetworkInUse: Sendable {
+    /// As the user calls it.
+    public let name: String
+    /// Its bridge, and the table of its rules.
+    public let link: String
+    /// Its addresses.
+    public let subnet: IPSubnet
+}
+
+/// The networks of this host, as far as they can be seen without waiting for anyone.
+public func networksInUse() -> [NetworkInUse] {
+    do { return try NetworkRegistry.read() } catch { return [] }
+}
+
+extension NetworkRegistry {
+    fileprivate static func read() throws(KernelError) -> [NetworkInUse] {
+        let top = try place()
+        var networks: [NetworkInUse] = []
+        for name in try namesInDirectory(top) {
+            let settings = try settings("\(top)/\(name)/settings", of: name)
+            networks.append(
+                NetworkInUse(name: name, link: settings.link, subnet: settings.subnet))
+        }
+        return networks
     }
 }

@@ -110,7 +110,7 @@ public struct Sandbox {
         try dieWithParent(why: "whoever kills the owner of the sandbox kills the sandbox")
         // It may have been killed before we asked for that.
         channel.endIfOwnerIsGone()
-        try closeInherited(but: channel)
+        if mechanisms.contains(where: \.closesDescriptors) { try closeInherited(but: channel) }
         // The modes that the mechanisms ask for are meant as they are written.
         umask(0)
         for mechanism in mechanisms {
@@ -126,8 +126,7 @@ public struct Sandbox {
     }
     // book: end sandbox-enter
 
-    /// Before any path of the image is looked up: /proc/self/fd/N leads wherever descriptor N
-    /// does, and a link or a working directory of the image's may say so (CVE-2024-21626).
+    /// See ``ClosedDescriptors``.
     private func closeInherited(but channel: borrowing SandboxEnd) throws(KernelError) {
         var kept = [channel.number]
         for mechanism in mechanisms { kept += mechanism.descriptors }

@@ -19,7 +19,6 @@ public struct StageCall: Sendable {
     public init?(
         _ command: Command, _ arguments: [String], protectsProgram: Bool = false
     ) throws(KernelError) {
-        let inputIsOpen = Program.secureStandardDescriptors()
         options = try command.parse(arguments)
         if options.has("help") {
             Program.write(command.help)
@@ -31,6 +30,7 @@ public struct StageCall: Sendable {
         try checkRootfs(rootfs)
         // Before anything is changed: it starts the program over again.
         if protectsProgram { try RuntimeProgram.protect() }
+        let inputIsOpen = Program.secureStandardDescriptors()
         try OrdinaryUser.becomeRoot()
         var process = SandboxedProcess(Array(options.operands.dropFirst()))
         process.hasInit = options.has("init")

@@ -19,7 +19,9 @@ public struct SupplementaryGroups: Mechanism {
     /// `setgroups(2)` away before it lets such a user map a group. Then the groups stay; inside
     /// they are shown as 65534.
     public func enter() throws(KernelError) {
-        if !isInFirstUserNamespace, try readText("/proc/self/setgroups").hasPrefix("deny") { return }
+        if !isInFirstUserNamespace, try readText("/proc/self/setgroups").hasPrefix("deny") {
+            return
+        }
         try setGroups([], why: "the caller's groups are no business of the sandbox's")
     }
     // book: end groups-enter

@@ -4,14 +4,17 @@ import Kernel
 ///
 /// One entry a line, its fields separated by tabs:
 ///
-///     contender  NAME  FLOOR  NOTE    WORD  WORD …
-///     missing    NAME  FLOOR  REASON
-///     footnote   TEXT
+///     contender   NAME  FLOOR  NOTE    WORD  WORD …
+///     missing     NAME  FLOOR  REASON
+///     difference  NAME  FLOOR  NOTE    WHOLE  WITHOUT
+///     footnote    TEXT
 ///
+/// A difference is what one contender takes longer than another: both by their names.
 /// FLOOR is the name of the contender that does the same work with nothing else, or `-`.
 /// Some of the words stand for something: see ``Contender/words(for:)``.
 struct Plan {
     private(set) var contenders: [Contender] = []
+    private(set) var differences: [Difference] = []
     private(set) var footnotes: [String] = []
 
     init(readingFrom path: String) throws(KernelError) {
@@ -25,12 +28,38 @@ struct Plan {
                 var contender = Contender(fields, words: [])
                 contender.failure = fields[3]
                 contenders.append(contender)
+            case ("difference", 6):
+                differences.append(
+                    Difference(
+                        name: fields[1], floor: fields[2], note: fields[3], whole: fields[4],
+                        without: fields[5]))
             case ("footnote", 2): footnotes.append(fields[1])
             default:
                 throw KernelError(
                     "read the plan", path, .invalidArgument, remedy: "This is no entry: \(line)")
             }
         }
+    }
+}
+
+/// What a part of a sandbox costs: one contender that has it, less one that has not.
+struct Difference {
+    let name: String
+    /// The difference that does the same work and nothing else.
+    let floor: String
+    let note: String
+    let whole: String
+    let without: String
+
+    /// Round by round, so that what the machine does meanwhile meets both; in nanoseconds.
+    ///
+    /// nil where either of the two has failed.
+    func times(of contenders: [Contender]) -> [Double]? {
+        let both = [whole, without].map { name in
+            contenders.first { $0.name == name && $0.failure == nil }?.times
+        }
+        guard let whole = both[0], let without = both[1] else { return nil }
+        return zip(whole, without).map { Double($0) - Double($1) }
     }
 }
 

@@ -10,12 +10,14 @@ struct Race {
     static let warmUps = 3
 
     private(set) var contenders: [Contender]
+    let differences: [Difference]
     let footnotes: [String]
     let runs: Int
     private let token: String
 
     init(_ plan: Plan, runs: Int) {
         contenders = plan.contenders
+        differences = plan.differences
         footnotes = plan.footnotes
         self.runs = runs
         // The bundles of OCI runtimes are prepared before; they have to know it.

@@ -23,19 +23,41 @@ struct Report: Encodable {
         self.machine = machine
         runs = race.runs
         footnotes = race.footnotes
-        let statistics = race.contenders.map { contender in
-            contender.failure == nil ? Statistics(nanoseconds: contender.times) : nil
+        let timed = race.contenders.map { contender in
+            Timed(
+                name: contender.name, floor: contender.floor, note: contender.note,
+                result: contender.failure == nil
+                    ? Statistics(nanoseconds: contender.times.map { Double($0) }) : nil,
+                failure: contender.failure)
         }
+        let differences = race.differences.map { difference in
+            Timed(
+                name: difference.name, floor: difference.floor, note: difference.note,
+                result: difference.times(of: race.contenders)
+                    .flatMap(Statistics.init(nanoseconds:)),
+                failure: nil)
+        }
+        rows = Report.rows(timed + differences)
+    }
+
+    /// One row before it is known how it compares.
+    private struct Timed {
+        let name: String
+        let floor: String?
+        let note: String
+        let result: Statistics?
+        let failure: String?
+    }
+
+    private static func rows(_ all: [Timed]) -> [Row] {
         var medians: [String: Double] = [:]
-        for (contender, result) in zip(race.contenders, statistics) {
-            medians[contender.name] = result?.median
-        }
-        rows = zip(race.contenders, statistics).map { contender, result in
-            let floor = contender.floor.flatMap { medians[$0] }
+        for timed in all { medians[timed.name] = timed.result?.median }
+        return all.map { timed in
+            let floor = timed.floor.flatMap { medians[$0] }
             return Row(
-                name: contender.name, milliseconds: result, floor: contender.floor,
-                timesFloor: result.flatMap { result in floor.map { result.median / $0 } },
-                note: contender.note, failure: contender.failure)
+                name: timed.name, milliseconds: timed.result, floor: timed.floor,
+                timesFloor: timed.result.flatMap { result in floor.map { result.median / $0 } },
+                note: timed.note, failure: timed.failure)
         }
     }
 

@@ -6,9 +6,9 @@ struct Statistics: Encodable {
     let ninetieth: Double
 
     /// nil where there is nothing to count.
-    init?(nanoseconds: [UInt64]) {
+    init?(nanoseconds: [Double]) {
         guard !nanoseconds.isEmpty else { return nil }
-        let sorted = nanoseconds.sorted().map { Double($0) / 1_000_000 }
+        let sorted = nanoseconds.sorted().map { $0 / 1_000_000 }
         let middle = sorted.count / 2
         median = sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
         minimum = sorted[0]
@@ -19,7 +19,8 @@ struct Statistics: Encodable {
 
 /// `value` with two digits after the point.
 func twoDigits(_ value: Double) -> String {
-    let hundredths = Int((value * 100).rounded())
+    let hundredths = Int((value.magnitude * 100).rounded())
     let fraction = hundredths % 100
-    return "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction)"
+    let sign = value < 0 && hundredths > 0 ? "-" : ""
+    return "\(sign)\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction)"
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Kernel
 
 /// One thing a sandboxed program may try against its host, or one look round.
@@ -101,4 +102,13 @@ private func printable(_ text: String) -> String {
 /// The first line of what a file holds.
 func firstLine(_ bytes: [UInt8]) -> String {
     String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }.prefix(200), as: UTF8.self)
+}
+
+/// Makes a process in the way that every filter has to allow. See `fork(2)`.
+///
+/// - Returns: the child in the parent, nil in the child.
+func forkProcess() throws(KernelError) -> ProcessID? {
+    let child = fork_process()
+    if child < 0 { throw KernelError("fork", "a process", .current) }
+    return child == 0 ? nil : ProcessID(rawValue: child)
 }

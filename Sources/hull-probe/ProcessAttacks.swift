@@ -119,7 +119,7 @@ private func orphans(_ count: Int, _ work: () -> Void) throws(KernelError) -> [p
     guard pipe2(&ends, O_CLOEXEC) == 0 else { throw KernelError("pipe2", "", .current) }
     let reading = Descriptor(owning: ends[0])
     let writing = Descriptor(owning: ends[1])
-    guard let parent = try clone(into: [], why: "The parent that will be gone.") else {
+    guard let parent = try forkProcess() else {
         do { try bearOrphans(count, telling: writing, work) } catch { _exit(1) }
         _exit(0)
     }
@@ -135,7 +135,7 @@ private func bearOrphans(
     _ count: Int, telling pipe: borrowing Descriptor, _ work: () -> Void
 ) throws(KernelError) {
     for _ in 0..<count {
-        if let child = try clone(into: [], why: "The orphan.") {
+        if let child = try forkProcess() {
             try pipe.write("\(child.rawValue) ")
         } else {
             close(pipe.number)

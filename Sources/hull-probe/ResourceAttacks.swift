@@ -21,7 +21,7 @@ extension Attack {
         defer { end(children) }
         while children.count < count {
             do throws(KernelError) {
-                guard let child = try clone(into: [], why: "one more") else { waitForever() }
+                guard let child = try forkProcess() else { waitForever() }
                 children.append(child)
             } catch {
                 return .stopped("after \(children.count) processes: \(error.reason)")
@@ -45,7 +45,7 @@ extension Attack {
         guard pipe2(&ends, O_CLOEXEC) == 0 else { throw KernelError("pipe2", "", .current) }
         let reading = Descriptor(owning: ends[0])
         let writing = Descriptor(owning: ends[1])
-        guard let child = try clone(into: [], why: "it may be killed") else {
+        guard let child = try forkProcess() else {
             takeMemory(count, telling: writing.number)
         }
         _ = consume writing
@@ -68,7 +68,7 @@ extension Attack {
         let start = now(CLOCK_MONOTONIC)
         var children: [ProcessID] = []
         for _ in 0..<max(2, sysconf(CInt(_SC_NPROCESSORS_ONLN))) {
-            guard let child = try clone(into: [], why: "one for each CPU") else {
+            guard let child = try forkProcess() else {
                 while now(CLOCK_MONOTONIC) - start < time * 1000 {}
                 _exit(0)
             }

@@ -27,11 +27,12 @@ enum RunCommand {
             """ + ContainerPrivileges.notes)
 
     static func run(_ arguments: [String], _ state: StateDirectories) throws(KernelError) -> Int32 {
-        let inputIsOpen = Program.secureStandardDescriptors()
         let options = try command.parse(arguments)
         if options.has("help") { return command.showHelp() }
         try options.startNarrator()
+        // First: it starts the program over again, which is to find what this one found.
         try RuntimeProgram.protect()
+        let inputIsOpen = Program.secureStandardDescriptors()
         try OrdinaryUser.becomeRoot()
         let request = try request(options, state)
         try request.process.checkInput(isOpen: inputIsOpen)

@@ -193,7 +193,7 @@ extension KernelSuite {
             let rootfs = try place().rootfs()
             let long = String(repeating: "x", count: 65)
             for (options, object) in [
-                (["--hostname", long], long), (["--network", "nonsense"], "nonsense"),
+                (["--hostname", long], long), (["--network", "../x"], "../x"),
                 (["-e", "=x"], "=x"), (["-e", ""], "\"\""), (["-w", "relative"], "relative"),
             ] {
                 let got = try run(Runner.hull.command(options, rootfs: rootfs, ["true"]))

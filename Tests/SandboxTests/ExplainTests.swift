@@ -162,7 +162,7 @@ extension KernelSuite {
         /// Descriptors' numbers and the parent's view of a child's.
         private func withoutNumbers(_ call: String) -> String {
             call.replacingOccurrences(
-                of: #"(^(fchdir|open_tree|move_mount|mount_setattr)\()\d+|= \d+$|/\* \d+ vars"#,
+                of: #"(^(fchdir|open_tree|move_mount|mount_setattr)\()\d+|= \d+$|/\* \d+ vars?"#,
                 with: "$1", options: .regularExpression)
         }
 
@@ -234,7 +234,7 @@ extension KernelSuite {
                 (#"\)\s+= "#, ") = "), (", stack=NULL, stack_size=0", ""),
                 (#", attr_clr=0, propagation=0 /\* MS_\?\?\? \*/, userns_fd=0\}, 32\)"#, "})"),
                 (#", attr_clr=0, propagation=0[^}]*\}, 32\)"#, "})"),
-                (#"0x[0-9a-f]+ /\* (\d+) vars"#, "/* $1 vars"),
+                (#"0x[0-9a-f]+ /\* (\d+) var"#, "/* $1 var"),
                 (#"(= -1 E[A-Z0-9]+) \(.*\)$"#, "$1"),
             ] {
                 text = text.replacingOccurrences(

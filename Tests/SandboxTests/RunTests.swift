@@ -4,11 +4,13 @@ import Testing
 extension KernelSuite {
     /// `hull run`: the first slice of the engine.
     @Suite("hull run") struct RunTests {
-        @Test("Mounts, processes, names and IPC are the container's own; the network is asked for")
+        @Test(
+            "Mounts, processes, names, IPC and network are the container's own; or the host's network"
+        )
         func makesNamespaces() throws {
             let rootfs = try place().rootfs()
             for (options, own) in [
-                ([], false), (["--network", "host"], false),
+                ([], true), (["--network", "host"], false),
                 (["--network", "none"], true),
             ] {
                 let (running, sandboxed) = try sleeping(rootfs, options)

@@ -9,9 +9,10 @@ extension KernelSuite {
         func makesNamespaces() throws {
             let base = uid_t.random(in: 100_000..<1_000_000)
             let cases: [([String], [String])] = [
-                ([], ["uts", "ipc"]), (["--ipc", "host"], ["uts"]), (["--uts", "host"], ["ipc"]),
-                (["--time-offset", "boottime=1000"], ["uts", "ipc", "time"]),
-                (["--uid-map", "0:\(base):1000"], ["uts", "ipc", "user"]),
+                ([], ["net", "uts", "ipc"]), (["--ipc", "host"], ["net", "uts"]),
+                (["--uts", "host"], ["net", "ipc"]),
+                (["--time-offset", "boottime=1000"], ["net", "uts", "ipc", "time"]),
+                (["--uid-map", "0:\(base):1000"], ["net", "uts", "ipc", "user"]),
             ]
             for (options, new) in cases {
                 try sleeping(options) { sandboxed in

@@ -11,6 +11,7 @@ enum Products {
     static let chroot = directory + "/stage01-chroot"
     static let pid = directory + "/stage02-pid"
     static let overlay = directory + "/stage03-overlay"
+    static let network = directory + "/stage04-network"
     static let identity = directory + "/stage05-identity"
     static let controlGroups = directory + "/stage06-cgroups"
     static let privileges = directory + "/stage07-privileges"
