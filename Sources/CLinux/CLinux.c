@@ -27,6 +27,10 @@ int clone3(const struct clone_args *args, size_t size) {
   return syscall(SYS_clone3, args, size);
 }
 
+int clone_plainly(uint64_t flags) {
+  return syscall(SYS_clone, (unsigned long)flags | SIGCHLD, NULL, NULL, NULL, 0);
+}
+
 int pidfd_open(pid_t pid, unsigned int flags) {
   return syscall(SYS_pidfd_open, pid, flags);
 }
