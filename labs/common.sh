@@ -185,3 +185,12 @@ as_owner() {
         "$@"
     fi
 }
+
+# A network -----------------------------------------------------------------------
+
+# For what runs in a network namespace of its own: loopback, and a way out that leads nowhere, as
+# far as a host with a network is expected. Run by a shell in that namespace.
+# shellcheck disable=SC2034
+private_network='ip link set lo up &&
+    ip link add up0 type veth peer name up1 && ip link set up1 up && ip link set up0 up &&
+    ip address add 192.0.2.2/24 dev up0 && ip route add default via 192.0.2.1'

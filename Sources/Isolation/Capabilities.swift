@@ -59,8 +59,9 @@ public struct Capabilities: Mechanism {
         try clearAmbientSet(why: "what the host's user had set there ends here")
         // Nobody can be given what we do not have ourselves.
         let ours = try ProcessCapabilities.current().permitted
-        // Who is not root loses the others when executing the command; our init executes none.
-        let wanted = process == .initProcess && geteuid() != 0 ? [] : sets.permitted
+        // Who is not root would lose the others by executing the command; but a file that asks
+        // for one could keep it then, even with no_new_privs.
+        let wanted = geteuid() == 0 ? sets.permitted : []
         let kept = wanted.union(sets.ambient).intersection(ours)
         try setCapabilities(
             ProcessCapabilities(

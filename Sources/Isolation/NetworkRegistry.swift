@@ -115,8 +115,9 @@ struct NetworkRegistry: ~Copyable {
         // Unlocked now: like one whose owner was killed.
         _ = consume lease
         try sweep()
-        // Fails where there are networks left, and rightly so.
-        rmdir(top)
+        if try namesInDirectory(top).isEmpty {
+            try removeTree(top, why: "there are no networks any more")
+        }
     }
 
     // book: begin network-sweep
@@ -179,7 +180,12 @@ struct NetworkRegistry: ~Copyable {
     }
 
     private func read(_ name: String) throws(KernelError) -> NetworkSettings {
-        let path = directory(name) + "/settings"
+        try Self.settings(directory(name) + "/settings", of: name)
+    }
+
+    private static func settings(
+        _ path: String, of name: String
+    ) throws(KernelError) -> NetworkSettings {
         // Whoever was killed before it was written has made nothing else either.
         guard fileType(path) != nil else { return try NetworkSettings.unknown(name) }
         let words = split(try readText(path), at: " ")
@@ -270,5 +276,33 @@ struct AddressLease: ~Copyable {
         } catch {
             return []
         }
+    }
+}
+
+/// A network that containers of this host are in.
+public struct NetworkInUse: Sendable {
+    /// As the user calls it.
+    public let name: String
+    /// Its bridge, and the table of its rules.
+    public let link: String
+    /// Its addresses.
+    public let subnet: IPSubnet
+}
+
+/// The networks of this host, as far as they can be seen without waiting for anyone.
+public func networksInUse() -> [NetworkInUse] {
+    do { return try NetworkRegistry.read() } catch { return [] }
+}
+
+extension NetworkRegistry {
+    fileprivate static func read() throws(KernelError) -> [NetworkInUse] {
+        let top = try place()
+        var networks: [NetworkInUse] = []
+        for name in try namesInDirectory(top) {
+            let settings = try settings("\(top)/\(name)/settings", of: name)
+            networks.append(
+                NetworkInUse(name: name, link: settings.link, subnet: settings.subnet))
+        }
+        return networks
     }
 }

@@ -58,7 +58,7 @@ func checkNetworkName(_ name: String) throws(KernelError) {
 }
 
 /// The routes of this host: subnets that are taken. See `/proc/net/route`.
-func routedSubnets() -> [(subnet: IPSubnet, link: String)] {
+public func routedSubnets() -> [(subnet: IPSubnet, link: String)] {
     let text: String
     do { text = try readText("/proc/net/route") } catch { return [] }
     return split(text, at: "\n").dropFirst().compactMap { line in

@@ -12,16 +12,23 @@ public struct SELinuxLabel: Mechanism {
         var user = "system_u"
         var role = "system_r"
         var type = "container_t"
-        var level = "s0"
+        /// nil for what a policy with levels takes for none at all.
+        var level: String?
         var fileType = "container_file_t"
 
         /// What containers usually have.
         public init() {}
 
         /// The label of the command.
-        public var process: String { "\(user):\(role):\(type):\(level)" }
+        public var process: String { "\(user):\(role):\(type)" + suffix }
         /// The label of the files it finds, for the mount option `context=`.
-        public var files: String { "\(user):object_r:\(fileType):\(level)" }
+        public var files: String { "\(user):object_r:\(fileType)" + suffix }
+
+        /// Policies have levels or have none; a label has to go with the one that is loaded.
+        private var suffix: String {
+            let hasLevels = (try? readText("/sys/fs/selinux/mls"))?.hasPrefix("0") != true
+            return level.map { ":" + $0 } ?? (hasLevels ? ":s0" : "")
+        }
 
         /// Changes the part that `text` names: `user:`, `role:`, `type:`, `level:`, `filetype:`.
         /// - Throws: `EINVAL` where it names none.

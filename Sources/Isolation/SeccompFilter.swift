@@ -121,7 +121,8 @@ extension SeccompFilter.Profile {
                     "seccomp profile", path, .invalidArgument, remedy: "It has to be a file.")
             }
             do { return try readFile(path, limit: 4 << 20) } catch {
-                throw error.renamed("seccomp profile", path)
+                throw error.renamed("seccomp profile", path).advising(
+                    "It has to be a file on the host, in JSON.")
             }
         }
     }

@@ -84,7 +84,9 @@ struct UserAccount: Equatable {
         guard fileType(path) == .regular else { return [] }
         let file = try Descriptor.open(path, O_RDONLY | O_NONBLOCK)
         let bytes: [UInt8]
-        do { bytes = try file.readAll(limit: 8 << 20) } catch { throw error.renamed("read", path) }
+        do { bytes = try file.readAll(limit: 8 << 20) } catch {
+            throw error.renamed("read", path).advising("The image's own file cannot be read.")
+        }
         return split(String(decoding: bytes, as: UTF8.self), at: "\n")
             .map { split($0, at: ":") }.filter { $0.count >= fields }
     }

@@ -7,19 +7,34 @@ import Terminal
 /// `hull doctor`: what works on this machine, and what it takes for the rest.
 enum DoctorCommand {
     static let command = Command(
-        "hull doctor", "", "Say what works on this machine, and what it takes for the rest.",
+        "hull doctor", "[network]",
+        "Say what works on this machine, and what it takes for the rest.",
         options: [Option("json", nil, .none, "As JSON, for programs.")],
-        notes: "Exit codes: 0 if stages 1 to 3 and `hull run` work as this user, else 1.")
+        notes: "With `network`, say why packets of containers don't get through, and what helps.\n"
+            + "Exit codes: 0 if stages 1 to 3 and `hull run` work as this user, else 1.")
 
     static func run(_ arguments: [String]) throws(KernelError) -> Int32 {
-        let options = try command.parse(arguments)
+        let isNetwork = arguments.dropFirst().first == "network"
+        let options = try command.parse(isNetwork ? ["hull"] + arguments.dropFirst(2) : arguments)
         if options.has("help") { return command.showHelp() }
+        if isNetwork { return network(options) }
         let findings = Doctor.examine(StateDirectories())
         Program.write(options.has("json") ? json(findings) : report(findings))
         return findings.contains(where: \.isFatal) ? 1 : 0
     }
 
-    private static func report(_ findings: [Finding]) -> String {
+    /// 1 where something is in the packets' way.
+    private static func network(_ options: Arguments) -> Int32 {
+        let findings = Doctor.examineNetwork()
+        let stopped = findings.contains { $0.verdict == .missing }
+        let conclusion =
+            stopped ? "Packets of containers do not get through.\n" : "Packets can get through.\n"
+        Program.write(
+            options.has("json") ? json(findings) : report(findings, conclusion: conclusion))
+        return stopped ? 1 : 0
+    }
+
+    private static func report(_ findings: [Finding], conclusion: String? = nil) -> String {
         let style = Style(for: 1)
         let rows = findings.map { [mark($0.verdict, style), $0.check, $0.detail] }
         let troubled = findings.filter { $0.verdict != .ok }
@@ -28,7 +43,8 @@ enum DoctorCommand {
                 + "    get it  \(finding.remedy)\n"
         }
         let heading = troubled.isEmpty ? "" : "\nWhat is missing, and how to get it:\n"
-        return Table.aligned(rows) + heading + remedies.joined() + "\n" + conclusion(findings)
+        return Table.aligned(rows) + heading + remedies.joined() + "\n"
+            + (conclusion ?? self.conclusion(findings))
     }
 
     private static func conclusion(_ findings: [Finding]) -> String {

@@ -22,8 +22,15 @@ struct Snapshot {
             })
     }
 
+    /// Of our own network namespace: /sys may show another one's.
     private static func links() -> Set<String> {
-        Set(names(in: "/sys/class/net").map { "link \($0)" })
+        let lines = (try? Observed.read("/proc/self/net/dev").split(separator: "\n")) ?? []
+        return Set(
+            lines.dropFirst(2).compactMap { line in
+                line.split(separator: ":").first.map {
+                    "link " + $0.trimmingCharacters(in: .whitespaces)
+                }
+            })
     }
 
     /// Processes of ours and the namespaces they hold.
