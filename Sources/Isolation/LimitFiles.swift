@@ -34,12 +34,12 @@ struct LimitFiles {
 }
 
 extension ResourceLimits {
-    // book: begin limit-files
     /// Every limit that is set, in an order that the kernel takes.
     var files: [LimitFiles] {
         memoryFiles + cpuFiles + processFiles + transferFiles
     }
 
+    // book: begin limit-files
     private var memoryFiles: [LimitFiles] {
         var list: [LimitFiles] = []
         if let memory {
@@ -71,6 +71,7 @@ extension ResourceLimits {
         }
         return list
     }
+    // book: end limit-files
 
     private var cpuFiles: [LimitFiles] {
         var list: [LimitFiles] = []
@@ -133,7 +134,6 @@ extension ResourceLimits {
         }
         return list
     }
-    // book: end limit-files
 }
 
 extension TransferLimit {
