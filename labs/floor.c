@@ -18,6 +18,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <linux/sched.h>
 #include <sched.h>
@@ -252,7 +253,10 @@ static void enter(const struct mode *mode, const char *rootfs,
     check(chroot(rootfs), rootfs);
     check(chdir("/"), "/");
   }
-  if (mode->parts & HAS_NAMES) check(sethostname("floor", 5), "hostname");
+  if (mode->parts & HAS_NAMES) {
+    check(sethostname("floor", 5), "hostname");
+    check(setgroups(0, NULL), "groups");
+  }
   if (mode->parts & HAS_PRIVILEGES) {
     leave_keyring();
     give_up_privileges();

@@ -27,6 +27,10 @@ int clone3(const struct clone_args *args, size_t size) {
   return syscall(SYS_clone3, args, size);
 }
 
+int clone_plainly(uint64_t flags) {
+  return syscall(SYS_clone, (unsigned long)flags | SIGCHLD, NULL, NULL, NULL, 0);
+}
+
 int pidfd_open(pid_t pid, unsigned int flags) {
   return syscall(SYS_pidfd_open, pid, flags);
 }
@@ -87,10 +91,11 @@ int mount_setattr(int dirfd, const char *path, unsigned int flags,
                  sizeof attributes);
 }
 
-int mount_setattr_idmap(int mount, unsigned int flags, int user_namespace) {
+int mount_setattr_idmap(int mount, int user_namespace, uint64_t propagation) {
   struct mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP,
+                                  .propagation = propagation,
                                   .userns_fd = user_namespace};
-  return syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | flags,
+  return syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH,
                  &attributes, sizeof attributes);
 }
 

@@ -115,8 +115,9 @@ struct NetworkRegistry: ~Copyable {
         // Unlocked now: like one whose owner was killed.
         _ = consume lease
         try sweep()
-        // Fails where there are networks left, and rightly so.
-        rmdir(top)
+        if try namesInDirectory(top).isEmpty {
+            try removeTree(top, why: "there are no networks any more")
+        }
     }
 
     // book: begin network-sweep

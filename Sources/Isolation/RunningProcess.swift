@@ -12,7 +12,9 @@ public struct RunningProcess: Equatable, Sendable {
     /// - Throws: `ESRCH` where none has.
     public init(_ id: ProcessID) throws(KernelError) {
         guard let started = Self.start(of: id) else {
-            throw KernelError("find process", "\(id.rawValue)", .noSuchProcess, remedy: "")
+            throw KernelError(
+                "find process", "\(id.rawValue)", .noSuchProcess,
+                remedy: "It has ended, or there never was one; `hull ps` tells what runs.")
         }
         self.id = id
         self.started = started

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Kernel
+import Terminal
 
 /// The program file that a sandbox is made by, kept from being overwritten from inside.
 ///
@@ -30,6 +31,7 @@ public enum RuntimeProgram {
         }
         // Nothing to protect from someone who could not write it outside either.
         if access("/proc/self/exe", W_OK) != 0 { return }
+        Program.forgetSecuredDescriptors()
         try execute(try copy(of: program), arguments, why: "the same program, out of reach")
     }
     // book: end runtime-protect

@@ -10,12 +10,15 @@ public struct Volume: Equatable, Sendable {
     public let target: String
     /// Whether the sandbox may only read it.
     public let readOnly: Bool
+    /// Whether it is one that nobody has asked for.
+    let isOptional: Bool
 
     /// A file of the host's that the sandbox may write.
     init(source: String, target: String) {
         self.source = source
         self.target = target
         readOnly = false
+        isOptional = true
     }
 
     /// Reads `SRC:DST` or `SRC:DST:ro`.
@@ -33,6 +36,7 @@ public struct Volume: Equatable, Sendable {
         source = parts[0]
         target = parts[1]
         readOnly = mode == "ro"
+        isOptional = false
     }
 }
 
@@ -130,6 +134,10 @@ public struct AttachedVolumes: Mechanism {
                     tree, on: volume.target, shellName: volumes.shellName(index),
                     readOnly: volume.readOnly, why: "the volume appears in the sandbox")
             } catch {
+                // In a root file system of somebody else's an ordinary user makes no files: it is
+                // refused, or the owner is an id that its namespace does not know.
+                let refusals: [Errno] = [.accessDenied, .unknownOwner]
+                if volume.isOptional && refusals.contains(error.errno) { continue }
                 throw error.renamed("volume", volume.target).advising(advice(for: error.errno))
             }
         }

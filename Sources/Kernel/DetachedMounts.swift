@@ -58,6 +58,9 @@ public func cloneMount(_ path: String, why: StaticString) throws(KernelError) ->
 /// What belongs to user 0 on the disk belongs to the namespace's root through this mount, and
 /// what that root writes through it belongs to user 0 on the disk. See `mount_setattr(2)`,
 /// "ID-mapped mounts".
+///
+/// The mount becomes private, too. A copy of a shared mount is shared with it, and what is
+/// mounted on the copy in a sandbox would appear on the host.
 /// - Throws: `EINVAL` where the file system cannot do that.
 public func mapOwners(
     of mount: borrowing Descriptor, as namespace: borrowing Descriptor, on path: String,
@@ -69,8 +72,8 @@ public func mapOwners(
         "mount_setattr",
         [
             .number(Int(number)), .text(""), .symbol("AT_EMPTY_PATH"),
-            .symbol("{attr_set=MOUNT_ATTR_IDMAP}"),
+            .symbol("{attr_set=MOUNT_ATTR_IDMAP, propagation=MS_PRIVATE}"),
         ],
         on: path, why: why
-    ) { mount_setattr_idmap(number, 0, user) }
+    ) { mount_setattr_idmap(number, user, UInt64(MS_PRIVATE)) }
 }

@@ -57,6 +57,8 @@ extension Errno {
     public static let notExecutable = Errno(rawValue: ENOEXEC)
     /// The directory still has entries.
     public static let notEmpty = Errno(rawValue: ENOTEMPTY)
+    /// A number does not fit; from overlayfs, an owner whom the user namespace does not know.
+    public static let unknownOwner = Errno(rawValue: EOVERFLOW)
     /// There is no such kind of device, or of file system.
     public static let noSuchDevice = Errno(rawValue: ENODEV)
     /// The number is out of range.

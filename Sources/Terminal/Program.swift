@@ -52,7 +52,16 @@ public enum Program {
         for descriptor: CInt in 0...2 where fcntl(descriptor, F_GETFD) < 0 {
             // The lowest free number, which is the one that was found closed.
             _ = open("/dev/null", O_RDWR)
+            secured.append(descriptor)
         }
         return inputWasOpen
+    }
+
+    // A program has one thread when it starts.
+    nonisolated(unsafe) private static var secured: [CInt] = []
+
+    /// Has those that were closed be closed again where this program executes itself anew.
+    public static func forgetSecuredDescriptors() {
+        for descriptor in secured { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
     }
 }

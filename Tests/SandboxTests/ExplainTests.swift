@@ -21,6 +21,7 @@ extension KernelSuite {
                     "-v", "VOLUME/file:/file", "--keep", "KEEP", "-w", "/var",
                 ]
             ),
+            (.stage04, []), (.stage04, ["-p", "28080:80", "-p", "127.0.0.1:28053:53/udp"]),
             (.stage06, ["--network", "none"]),
             (
                 .stage06,

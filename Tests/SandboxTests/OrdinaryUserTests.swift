@@ -73,6 +73,19 @@ extension KernelSuite {
             #expect(left.isEmpty)
         }
 
+        @Test("A root file system of somebody else's can be run, if not written")
+        func runsOthers() throws {
+            let rootfs = try place().rootfs()
+            for hasRange in [true, false] {
+                let user = try TestUser(hasRange: hasRange)
+                for runner in [Runner.stage03, .stage05, .hull] {
+                    let got = try user.run(
+                        runner.command(rootfs: rootfs, ["sh", "-c", "echo x > /etc/new || id -u"]))
+                    #expect(got.line == "0", "\(got)")
+                }
+            }
+        }
+
         @Test("Without a range, files of others in an image become the user's")
         func importsOwners() throws {
             let user = try TestUser()

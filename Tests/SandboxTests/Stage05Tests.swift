@@ -9,10 +9,10 @@ extension KernelSuite {
         func makesNamespaces() throws {
             let base = uid_t.random(in: 100_000..<1_000_000)
             let cases: [([String], [String])] = [
-                ([], ["net", "uts", "ipc"]), (["--ipc", "host"], ["net", "uts"]),
-                (["--uts", "host"], ["net", "ipc"]),
-                (["--time-offset", "boottime=1000"], ["net", "uts", "ipc", "time"]),
-                (["--uid-map", "0:\(base):1000"], ["net", "uts", "ipc", "user"]),
+                ([], ["uts", "ipc", "net"]), (["--ipc", "host"], ["uts", "net"]),
+                (["--uts", "host"], ["ipc", "net"]), (["--network", "host"], ["uts", "ipc"]),
+                (["--time-offset", "boottime=1000"], ["uts", "ipc", "net", "time"]),
+                (["--uid-map", "0:\(base):1000"], ["uts", "ipc", "net", "user"]),
             ]
             for (options, new) in cases {
                 try sleeping(options) { sandboxed in
@@ -129,6 +129,20 @@ extension KernelSuite {
             #expect(try fingerprint(of: rootfs) == before)
             #expect(try TestUser.owner(of: keep + "/upper/etc/passwd") == 0)
             #expect(try TestUser.owner(of: keep + "/upper/new") == 5)
+        }
+
+        @Test("Mounts over mapped files do not spread to a host whose mounts are shared")
+        func isPrivate() throws {
+            let rootfs = try place().rootfs()
+            let stage = Runner.stage05.command(
+                ["--uid-map", "0:100000:1000"], rootfs: rootfs, ["sleep", "1000"])
+            let running = try Program(["unshare", "-m", "--propagation", "shared"] + stage)
+            let sandboxed = try running.sandboxed(named: "sleep")
+            let owner = try Observed(process: running.process).mounts()
+            let count = try Mount.list(of: "self").count
+            #expect(owner.count == count, "the sandbox's mounts have spread: \(owner)")
+            kill(sandboxed.process, SIGKILL)
+            _ = try running.wait()
         }
 
         @Test("The caller's groups stay in stage 3 and are left in stage 5")

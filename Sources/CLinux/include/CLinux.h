@@ -27,6 +27,8 @@
 int clone3(const struct clone_args *args, size_t size);
 /// fork(2), which Swift hides.
 pid_t fork_process(void);
+/// clone(2), which filters let through that cannot look into clone3's structure.
+int clone_plainly(uint64_t flags);
 int unshare(int flags);
 int setns(int fd, int nstype);
 int setresuid(uid_t real, uid_t effective, uid_t saved);
@@ -59,7 +61,7 @@ int move_mount(int from_dirfd, const char *from, int to_dirfd, const char *to,
 int mount_setattr(int dirfd, const char *path, unsigned int flags,
                   uint64_t set, uint64_t clear);
 /// mount_setattr(2) with MOUNT_ATTR_IDMAP: ids are shown as a user namespace maps them.
-int mount_setattr_idmap(int mount, unsigned int flags, int user_namespace);
+int mount_setattr_idmap(int mount, int user_namespace, uint64_t propagation);
 /// fsopen(2), fsconfig(2) with FSCONFIG_CMD_CREATE, fsmount(2): a file system
 /// mounted nowhere yet.
 int fsopen(const char *type, unsigned int flags);
