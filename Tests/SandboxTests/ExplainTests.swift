@@ -8,7 +8,7 @@ extension KernelSuite {
         private static let calls = [
             "clone3", "unshare", "setns", "mount", "umount2", "move_mount", "open_tree",
             "mount_setattr", "chroot", "pivot_root", "chdir", "fchdir", "sethostname", "setsid",
-            "mkdir", "rmdir", "symlink", "execve",
+            "mkdir", "symlink", "execve",
         ]
 
         /// A command line for each thing that a program can be told to do.
