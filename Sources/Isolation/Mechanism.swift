@@ -36,8 +36,7 @@ public protocol Mechanism {
     /// The open directory of the cgroup that it has to be born in; see `CLONE_INTO_CGROUP`.
     var cgroup: CInt? { get }
 
-    /// What is open here and needed by ``enter()`` or ``seal(_:)``. The sandbox is born with
-    /// copies of all that is open; it closes the others at once.
+    /// What is open here and needed by ``enter()`` or ``seal(_:)``; see ``closesDescriptors``.
     var descriptors: [CInt] { get }
 
     /// Variables for the command, as `NAME=VALUE`, where its environment lacks them. Asked for

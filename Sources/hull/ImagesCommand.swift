@@ -52,24 +52,10 @@ enum ImagesCommand {
         let rows = images.map { image in
             [
                 image.reference?.familiarName ?? "<none>", image.reference?.tag ?? "<none>",
-                image.id.short, image.created.map { age($0, now) } ?? "unknown",
+                image.id.short, image.created.map { Age.text(of: $0, at: now) } ?? "unknown",
                 ByteCount.text(image.size),
             ]
         }
         return Table.aligned([heads] + rows)
-    }
-
-    /// How long ago, in the largest unit of which there are at least two.
-    private static func age(_ moment: Timestamp, _ now: Timestamp) -> String {
-        let seconds = now.seconds - moment.seconds
-        if seconds < 0 { return moment.description }
-        let units = [
-            ("years", 31_536_000), ("months", 2_592_000), ("weeks", 604_800), ("days", 86_400),
-            ("hours", 3_600), ("minutes", 60),
-        ]
-        for (name, length) in units where seconds >= 2 * length {
-            return "\(seconds / length) \(name) ago"
-        }
-        return seconds < 2 ? "just now" : "\(seconds) seconds ago"
     }
 }

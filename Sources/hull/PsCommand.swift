@@ -22,10 +22,12 @@ enum PsCommand {
     }
 
     private static func table(_ containers: [Container]) -> String {
+        let now = Timestamp.now
         let rows = containers.map { container in
             [
                 container.record.id, container.record.image, container.state,
-                "\(container.record.created)", container.record.command.joined(separator: " "),
+                Age.text(of: container.record.created, at: now),
+                container.record.command.joined(separator: " "),
             ]
         }
         return Table.aligned([["CONTAINER", "IMAGE", "STATE", "CREATED", "COMMAND"]] + rows)
