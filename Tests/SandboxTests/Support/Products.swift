@@ -45,7 +45,9 @@ enum Runner: String, CaseIterable, CustomTestStringConvertible {
     }
 
     /// The runners that give each sandbox a PID namespace.
-    static let withProcesses: [Runner] = [.stage02, .stage03, .stage04, .stage05, .stage06, .stage07, .hull]
+    static let withProcesses: [Runner] = [
+        .stage02, .stage03, .stage04, .stage05, .stage06, .stage07, .hull,
+    ]
     /// The runners that give each sandbox its own mounts.
     static let withMounts: [Runner] = [.stage03, .stage04, .stage05, .stage06, .stage07, .hull]
 }
