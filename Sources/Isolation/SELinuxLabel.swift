@@ -24,10 +24,12 @@ public struct SELinuxLabel: Mechanism {
         /// The label of the files it finds, for the mount option `context=`.
         public var files: String { "\(user):object_r:\(fileType)" + suffix }
 
-        /// Policies have levels or have none; a label has to go with the one that is loaded.
+        /// Policies have levels or have none; a label has to go with the one that is loaded. Asked
+        /// for at once: the sandbox has no file system of SELinux's.
+        private let hasLevels = (try? readText("/sys/fs/selinux/mls"))?.hasPrefix("0") != true
+
         private var suffix: String {
-            let hasLevels = (try? readText("/sys/fs/selinux/mls"))?.hasPrefix("0") != true
-            return level.map { ":" + $0 } ?? (hasLevels ? ":s0" : "")
+            level.map { ":" + $0 } ?? (hasLevels ? ":s0" : "")
         }
 
         /// Changes the part that `text` names: `user:`, `role:`, `type:`, `level:`, `filetype:`.
