@@ -14,6 +14,8 @@ build_packages=(libcap-dev libseccomp-dev libjansson-dev zlib1g-dev pkg-config)
 # What a root file system is made from.
 rootfs_packages=(busybox-static)
 
+# What a sandbox's network is made with.
+network_packages=(nftables iproute2)
 # What gives an ordinary user ids, a network, and an overlay where the kernel has none.
 rootless_packages=(uidmap passt fuse-overlayfs)
 

@@ -47,7 +47,7 @@ public final class ControlGroup: Mechanism {
         try checkControllers(in: all)
         let used = all.filter(isUsed)
         plan = used
-        return used.map { "\($0.commonPath)/\(groupName)" }
+        return used.map { $0.path(of: groupName) }
     }
 
     /// The hierarchies that it has a directory in.
@@ -170,16 +170,12 @@ extension ControlGroup {
         }
     }
 
-    /// What is not restricted in it is what the parent has; from the top down.
+    /// What is not restricted in it is what the parent has.
     private func fillCPUSet(_ part: ControlGroupDirectories.Part) throws(KernelError) {
-        for (path, parent) in [
-            (part.hierarchy.commonPath, part.hierarchy.top), (part.path, part.hierarchy.commonPath),
-        ] {
-            for file in ["cpuset.cpus", "cpuset.mems"] where readControl("\(path)/\(file)") == "" {
-                try writeControl(
-                    "\(path)/\(file)", readControl("\(parent)/\(file)") ?? "",
-                    why: "in version 1 an empty set would take no process")
-            }
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            try writeControl(
+                "\(part.path)/\(file)", readControl("\(part.hierarchy.top)/\(file)") ?? "",
+                why: "in version 1 an empty set would take no process")
         }
     }
 }
@@ -236,16 +232,14 @@ extension ControlGroup {
         where part.hierarchy.controllers.contains(controller) {
             if controller != "cpuset" || limitsCPUSet { wanted.append(controller) }
         }
-        for directory in [part.hierarchy.top, part.hierarchy.commonPath] {
-            do {
-                try enable(wanted, in: directory)
-            } catch {
-                if limits.isEmpty { return }
-                guard error.errno == .busy else { throw error }
-                throw error.advising(
-                    "Processes live in it, so that it cannot hand controllers down: start them in a"
-                        + " cgroup below it.")
-            }
+        do {
+            try enable(wanted, in: part.hierarchy.top)
+        } catch {
+            if limits.isEmpty { return }
+            guard error.errno == .busy else { throw error }
+            throw error.advising(
+                "Processes live in it, so that it cannot hand controllers down: start them in a"
+                    + " cgroup below it.")
         }
     }
 

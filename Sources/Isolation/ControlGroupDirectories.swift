@@ -4,8 +4,8 @@ import Kernel
 
 /// The directories of one sandbox's cgroup: one in each hierarchy that the host has.
 ///
-///     v2       /sys/fs/cgroup/hull/ID
-///     v1       /sys/fs/cgroup/memory/hull/ID, /sys/fs/cgroup/cpu/hull/ID, …
+///     v2       /sys/fs/cgroup/hull-ID
+///     v1       /sys/fs/cgroup/memory/hull-ID, /sys/fs/cgroup/cpu/hull-ID, …
 ///     hybrid   both
 ///
 /// The owner holds a lock on each of them. The kernel drops it when the owner dies, however it
@@ -24,16 +24,13 @@ final class ControlGroupDirectories {
             throws(KernelError)
         {
             self.hierarchy = hierarchy
-            path = "\(hierarchy.commonPath)/\(name)"
-            directory = try makeLocked(name, below: hierarchy.commonPath)
+            path = hierarchy.path(of: name)
+            directory = try makeLocked(path)
         }
     }
 
     /// Version 2 first.
     private(set) var parts: [Part] = []
-
-    /// The directory between the top that we may manage and the sandboxes' cgroups.
-    static let common = "hull"
 
     /// Makes one called `name` in every hierarchy.
     init(named name: String, in hierarchies: [ControlGroupHierarchy]) throws(KernelError) {
@@ -58,7 +55,6 @@ final class ControlGroupDirectories {
     func remove() throws(KernelError) {
         while let part = parts.popLast() {
             try removeControlGroup(part.path)
-            removeCommonParent(in: part.hierarchy)
         }
     }
     // book: end cgroup-remove
@@ -70,67 +66,46 @@ extension ControlGroupDirectories {
     ///
     /// What cannot be removed now stays for the next command: the one that runs has other work.
     static func sweep(_ hierarchies: [ControlGroupHierarchy]) {
-        guard let first = hierarchies.first, fileType(first.commonPath) != nil else { return }
-        var alive = 0
-        for name in subdirectories(of: first.commonPath) {
+        guard let first = hierarchies.first else { return }
+        for name in sandboxes(in: first) {
             do throws(KernelError) {
-                if try !sweep(name, hierarchies) { alive += 1 }
-            } catch {
-                alive += 1
-            }
+                guard let abandoned = try lock(first.path(of: name)) else { continue }
+                // All are told to end before one is waited for: a frozen process ends only when
+                // its freezer lets go.
+                let paths = hierarchies.map { $0.path(of: name) }
+                for path in paths { killProcesses(in: path) }
+                for path in paths.reversed() where fileType(path) != nil {
+                    try removeControlGroup(path)
+                }
+                _ = consume abandoned
+            } catch {}
         }
-        if alive == 0 { for hierarchy in hierarchies { removeCommonParent(in: hierarchy) } }
-    }
-
-    /// - Returns: false where its owner lives.
-    private static func sweep(
-        _ name: String, _ hierarchies: [ControlGroupHierarchy]
-    ) throws(KernelError) -> Bool {
-        guard let abandoned = try lock("\(hierarchies[0].commonPath)/\(name)") else { return false }
-        // All are told to end before one is waited for: a frozen process ends only when its
-        // freezer lets go.
-        let paths = hierarchies.map { "\($0.commonPath)/\(name)" }
-        for path in paths { killProcesses(in: path) }
-        for path in paths.reversed() where fileType(path) != nil { try removeControlGroup(path) }
-        _ = consume abandoned
-        return true
     }
     // book: end cgroup-sweep
 }
 
 extension ControlGroupHierarchy {
-    /// Where in this hierarchy the sandboxes' cgroups are.
-    var commonPath: String { "\(top)/\(ControlGroupDirectories.common)" }
+    /// Where in this hierarchy the cgroup of a sandbox is.
+    func path(of name: String) -> String { "\(top)/\(prefix)\(name)" }
 }
 
-/// The last sandbox takes it away; before that it is not empty, and stays.
-private func removeCommonParent(in hierarchy: ControlGroupHierarchy) {
-    do throws(KernelError) {
-        if fileType(hierarchy.commonPath) == nil { return }
-        try removeDirectory(hierarchy.commonPath, why: "if it was the last sandbox")
-    } catch {}
-}
+private let prefix = "hull-"
 
-/// Another sandbox may end and take the parent away between our two calls: then again.
-private func make(_ name: String, below parent: String) throws(KernelError) {
-    let path = "\(parent)/\(name)"
-    while true {
-        try makeDirectories(parent, why: "what all sandboxes' cgroups are in")
-        do {
-            return try makeDirectory(
-                path, why: "the sandbox's cgroup: one directory per controller")
-        } catch {
-            if error.errno != .noSuchFile { throw error }
-        }
+/// The names of the sandboxes that have a cgroup there, by their form: an administrator may have
+/// cgroups that begin with the same word.
+private func sandboxes(in hierarchy: ControlGroupHierarchy) -> [String] {
+    var names: [String] = []
+    for directory in namesOrNone(in: hierarchy.top) where directory.hasPrefix(prefix) {
+        let name = directory.dropFirst(prefix.utf8.count)
+        let isRandom = name.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
+        if isRandom && name.utf8.count == 12 { names.append(String(name)) }
     }
+    return names
 }
 
-private func makeLocked(
-    _ name: String, below parent: String
-) throws(KernelError) -> Descriptor {
-    let path = "\(parent)/\(name)"
+private func makeLocked(_ path: String) throws(KernelError) -> Descriptor {
     while true {
-        try make(name, below: parent)
+        try makeDirectory(path, why: "the sandbox's cgroup: one directory per controller")
         // A sweeper may take it for an abandoned one before we have the lock, and remove it.
         while fileType(path) != nil {
             if let lock = try lock(path) { return lock }
@@ -193,11 +168,9 @@ private func removeControlGroup(_ path: String) throws(KernelError) {
 }
 
 private func subdirectories(of path: String) -> [String] {
-    var found: [String] = []
-    do throws(KernelError) {
-        for name in try namesInDirectory(path) where fileType("\(path)/\(name)") == .directory {
-            found.append(name)
-        }
-    } catch {}
-    return found
+    namesOrNone(in: path).filter { fileType("\(path)/\($0)") == .directory }
+}
+
+private func namesOrNone(in path: String) -> [String] {
+    do { return try namesInDirectory(path) } catch { return [] }
 }

@@ -31,7 +31,9 @@ public struct TimeNamespace: Mechanism {
     /// Makes the namespace, sets its clocks, and enters it.
     ///
     /// In this order, because the clocks can be set only while nobody is in it. So it is not for
-    /// `clone3(2)`, which would put the child in at once. After /proc has been mounted.
+    /// `clone3(2)`, which would put the child in at once. Newer kernels enter it by themselves on
+    /// `execve(2)`; older ones do not, nor does an init of ours, which executes nothing. After
+    /// /proc has been mounted.
     public func enter() throws(KernelError) {
         try leaveNamespaces(for: .time, why: "a time namespace, as yet for children only")
         do {

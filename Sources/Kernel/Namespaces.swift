@@ -25,11 +25,12 @@ public struct Namespaces: OptionSet, Hashable, Sendable {
     /// Monotonic and boot-time clocks. See `time_namespaces(7)`.
     public static let time = Namespaces(rawValue: UInt64(linux_CLONE_NEWTIME))
 
+    /// In the order of strace, which is that of the bits but for the last.
     private static let names: [(Namespaces, symbol: String, option: String)] = [
         (.mount, "CLONE_NEWNS", "--mount --propagation unchanged"),
-        (.uts, "CLONE_NEWUTS", "--uts"), (.ipc, "CLONE_NEWIPC", "--ipc"),
+        (.cgroup, "CLONE_NEWCGROUP", "--cgroup"), (.uts, "CLONE_NEWUTS", "--uts"),
+        (.ipc, "CLONE_NEWIPC", "--ipc"), (.user, "CLONE_NEWUSER", "--user"),
         (.pid, "CLONE_NEWPID", "--pid --kill-child"), (.network, "CLONE_NEWNET", "--net"),
-        (.user, "CLONE_NEWUSER", "--user"), (.cgroup, "CLONE_NEWCGROUP", "--cgroup"),
         (.time, "CLONE_NEWTIME", "--time"),
     ]
 

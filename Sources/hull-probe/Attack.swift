@@ -32,7 +32,8 @@ struct Attack: Sendable {
     func run(_ arguments: [String]) -> Outcome {
         let words = operands.split(separator: " ")
         let needed = words.filter { !$0.hasPrefix("[") && !$0.hasSuffix("]") }.count
-        guard needed...words.count ~= arguments.count else {
+        let most = operands.contains("…") ? Int.max : words.count
+        guard needed...most ~= arguments.count else {
             return .notTried("usage: hull-probe \(name) \(operands)")
         }
         do { return try body(arguments) } catch { return .stopped(error) }

@@ -76,7 +76,7 @@ extension Attack {
 
     /// Runs COMMAND with a key in a session keyring, for the others to read: the host's part.
     static let holdKey = Attack(
-        "hold-key", "NAME VALUE COMMAND [ARG1 [ARG2 [ARG3 [ARG4 [ARG5 [ARG6 [ARG7 [ARG8",
+        "hold-key", "NAME VALUE COMMAND [ARG…]",
         "Runs COMMAND with the key NAME in its session.", stoppedBy: nil
     ) { arguments throws(KernelError) in
         guard join_new_session_keyring() >= 0 else {

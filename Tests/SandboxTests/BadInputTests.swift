@@ -220,6 +220,15 @@ extension KernelSuite {
         }
     }
 
+    @Test("The README counts the attacks as hull-probe does")
+    func countsAttacks() throws {
+        let table = try run([Products.probe, "--markdown"]).output
+        let readme = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("../../README.md")
+        #expect(table.count > 500)
+        #expect(try String(contentsOf: readme, encoding: .utf8).contains(table))
+    }
+
     @Test("An unknown option is refused by name", arguments: programs)
     func refusesOptions(_ program: [String]) throws {
         for option in ["--frobnicate", "--frobnicate=1", "-Z"] {

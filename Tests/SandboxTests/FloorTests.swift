@@ -177,6 +177,8 @@ private struct KernelWork {
         }
         guard let match = line.firstMatch(of: /<(\/sys\/fs\/cgroup[^>]*)\/([^\/>]+)>, "([^"]*)"/)
         else { return nil }
+        // What is handed down to all sandboxes is handed down by the first.
+        if match.2 == "cgroup.subtree_control" { return nil }
         let value = match.2 == "cgroup.procs" ? "process" : match.3
         return "\(own(match.1))/\(match.2) = \(value)"
     }

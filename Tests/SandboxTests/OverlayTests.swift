@@ -107,7 +107,8 @@ extension KernelSuite {
             let keep = try place().makeDirectory(name + "/keep")
             let state = try place().makeDirectory(name + "/state")
             for runner in Runner.withMounts {
-                let options = runner == .stage03 ? [] : ["--hostname", "x"]
+                let hasName = runner != .stage03 && runner != .stage04
+                let options = hasName ? ["--hostname", "x"] : []
                 let got = try shell(
                     in: runner, rootfs, options: options, "echo \(word) > /f; cat /f",
                     environment: ["HULL_ROOT": state])

@@ -103,7 +103,7 @@ extension KernelSuite {
                         import socket
                         s = socket.socket(socket.AF_UNIX); s.bind("\\0\(name)"); s.listen()
                         print("listening", flush=True)
-                        while True: c = s.accept()[0]; c.send(b"\(name)\\n"); c.close()
+                        while True: c = s.accept()[0]; c.recv(99); c.send(b"\(name)\\n"); c.close()
                         """,
                     ]))
                 try server.waitForOutput("listening")
@@ -429,6 +429,49 @@ extension KernelSuite {
                     expectOneLine(got, code: 125, naming: object)
                 }
                 try lab.host.shell("ip link delete hull-mine")
+            }
+        }
+
+        // The doctor.
+
+        @Test("hull doctor network finds nothing on a good host, and each obstacle by its name")
+        func diagnoses() throws {
+            try withLab { lab, rootfs in
+                let running = try start(on: lab.host, rootfs, ["sleep", "1000"])
+                _ = try running.sandboxed(named: "sleep")
+                let good = try run(lab.host.command([Products.hull, "doctor", "network"]))
+                #expect(good.code == 0, "\(good)")
+                for (obstacle, check, end) in [
+                    (
+                        "nft 'add table ip x; add chain ip x f "
+                            + "{ type filter hook forward priority 0; policy drop; }'",
+                        "FORWARD policy", "nft delete table ip x"
+                    ),
+                    (
+                        "sysctl -qw net.ipv4.ip_forward=0", "IPv4 forwarding",
+                        "sysctl -qw net.ipv4.ip_forward=1"
+                    ),
+                    (
+                        "ip route add 10.77.9.0/24 via 192.0.2.1", "subnet",
+                        "ip route delete 10.77.9.0/24"
+                    ),
+                    ("nft flush chain inet hull0 leaving", "NAT of bridge", "true"),
+                    ("nft delete table inet hull0", "NAT of bridge", "true"),
+                ] {
+                    try lab.host.shell(obstacle)
+                    let bad = try run(
+                        lab.host.command([Products.hull, "doctor", "network", "--json"]))
+                    #expect(bad.code == 1, "\(obstacle): \(bad)")
+                    let found = try JSONSerialization.jsonObject(with: Data(bad.output.utf8))
+                    let missing = (found as? [[String: Any]] ?? []).filter {
+                        $0["verdict"] as? String == "missing"
+                    }
+                    #expect(missing.count == 1, "\(obstacle): \(bad)")
+                    #expect(missing.first?["check"] as? String == check, "\(obstacle): \(bad)")
+                    #expect(missing.first?["remedy"] as? String != "", "\(bad)")
+                    try lab.host.shell(end)
+                }
+                try stop(running)
             }
         }
 

@@ -19,7 +19,7 @@ extension KernelSuite {
             for mount in mounts
             where mount.type == "cgroup2" || mount.superOptions.contains(where: known.contains) {
                 #expect(
-                    groups.own.contains { $0.hasPrefix(mount.target + "/hull/") }, "\(mount)")
+                    groups.own.contains { $0.hasPrefix(mount.target + "/hull-") }, "\(mount)")
             }
             #expect(try sandboxed.namespace("cgroup") != Observed.host.namespace("cgroup"))
             try end(running, sandboxed)
@@ -305,7 +305,7 @@ extension KernelSuite {
             defer { for mount in mounts { rmdir(mount.target + "/" + parent) } }
             let (running, sandboxed) = try sleeping(rootfs, ["--cgroup-parent", parent])
             let groups = try ObservedGroups(of: sandboxed.process)
-            #expect(groups.own.allSatisfy { $0.contains("/\(parent)/hull/") }, "\(groups)")
+            #expect(groups.own.allSatisfy { $0.contains("/\(parent)/hull-") }, "\(groups)")
             #expect(!groups.own.isEmpty)
             running.signal(SIGKILL)
             _ = try running.wait()
@@ -360,7 +360,7 @@ extension KernelSuite {
             try running.waitForOutput("33")
             let groups = try ObservedGroups(of: sandboxed.process)
             #expect(groups.value("pids.max", "pids.max") == "33", "\(groups)")
-            #expect(groups.own.allSatisfy { $0.contains("/\(name)/hull/") }, "\(groups)")
+            #expect(groups.own.allSatisfy { $0.contains("/\(name)/hull-") }, "\(groups)")
             kill(sandboxed.process, SIGKILL)
             _ = try running.wait()
             for path in groups.own { #expect(access(path, F_OK) != 0, "\(path)") }

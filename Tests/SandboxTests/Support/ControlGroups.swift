@@ -22,7 +22,11 @@ struct ObservedGroups {
     }
 
     /// Those that Hull has made.
-    var own: [String] { directories.filter { $0.contains("/hull/") } }
+    var own: [String] { directories.filter(ObservedGroups.isOurs) }
+
+    private static func isOurs(_ path: String) -> Bool {
+        path.range(of: "/hull-[0-9a-f]{12}$", options: .regularExpression) != nil
+    }
 
     /// What a file says: version 1's where the host has that, else version 2's.
     func value(_ v1: String, _ v2: String) -> String? {
@@ -50,9 +54,9 @@ struct ObservedGroups {
     static func abandoned() -> [String] {
         let mounts = (try? Mount.list(of: "self").filter { $0.type.hasPrefix("cgroup") }) ?? []
         return mounts.flatMap { mount -> [String] in
-            let path = mount.target + "/hull"
+            let path = mount.target
             let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-            return names.map { path + "/" + $0 }.filter(isAbandoned)
+            return names.map { path + "/" + $0 }.filter { isOurs($0) && isAbandoned($0) }
         }
     }
 

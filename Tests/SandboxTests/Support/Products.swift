@@ -19,12 +19,12 @@ enum Products {
     static let probe = directory + "/hull-probe"
 
     /// The stages in the order of the book.
-    static let stages = [chroot, pid, overlay, identity, controlGroups, privileges]
+    static let stages = [chroot, pid, overlay, network, identity, controlGroups, privileges]
 }
 
 /// The ways to run a command in a root file system, one per program.
 enum Runner: String, CaseIterable, CustomTestStringConvertible {
-    case stage01, stage02, stage03, stage05, stage06, stage07, hull
+    case stage01, stage02, stage03, stage04, stage05, stage06, stage07, hull
 
     /// The command line up to where ROOTFS and COMMAND follow.
     func command(_ options: [String] = [], rootfs: String, _ command: [String]) -> [String] {
@@ -32,6 +32,7 @@ enum Runner: String, CaseIterable, CustomTestStringConvertible {
         case .stage01: [Products.chroot] + options + [rootfs] + command
         case .stage02: [Products.pid] + options + [rootfs] + command
         case .stage03: [Products.overlay] + options + [rootfs] + command
+        case .stage04: [Products.network] + options + [rootfs] + command
         case .stage05: [Products.identity] + options + [rootfs] + command
         case .stage06: [Products.controlGroups] + options + [rootfs] + command
         case .stage07: [Products.privileges] + options + [rootfs] + command
@@ -44,7 +45,9 @@ enum Runner: String, CaseIterable, CustomTestStringConvertible {
     }
 
     /// The runners that give each sandbox a PID namespace.
-    static let withProcesses: [Runner] = [.stage02, .stage03, .stage05, .stage06, .stage07, .hull]
+    static let withProcesses: [Runner] = [
+        .stage02, .stage03, .stage04, .stage05, .stage06, .stage07, .hull,
+    ]
     /// The runners that give each sandbox its own mounts.
-    static let withMounts: [Runner] = [.stage03, .stage05, .stage06, .stage07, .hull]
+    static let withMounts: [Runner] = [.stage03, .stage04, .stage05, .stage06, .stage07, .hull]
 }
