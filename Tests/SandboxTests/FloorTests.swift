@@ -192,6 +192,6 @@ private struct KernelWork {
     }
 
     private static func own(_ path: Substring) -> String {
-        String(path).replacing(/\/hull(\/|-floor-)[^\/]+/, with: "/OURS")
+        String(path).replacing(/\/hull-(floor-)?[^\/]+/, with: "/OURS")
     }
 }

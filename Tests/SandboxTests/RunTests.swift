@@ -10,7 +10,7 @@ extension KernelSuite {
         func makesNamespaces() throws {
             let rootfs = try place().rootfs()
             for (options, own) in [
-                ([], true), (["--network", "host"], false),
+                (["--network", "bridge"], true), (["--network", "host"], false),
                 (["--network", "none"], true),
             ] {
                 let (running, sandboxed) = try sleeping(rootfs, options)
@@ -21,6 +21,14 @@ extension KernelSuite {
                 #expect(isOwn == own, "\(options)")
                 try end(running, sandboxed)
             }
+        }
+
+        @Test("Where nothing is said of a network, it is a bridge's")
+        func hasBridge() throws {
+            let rootfs = try place().rootfs()
+            let got = try run(
+                [Products.hull, "run", "--rm", "--rootfs", rootfs, "ip", "-o", "addr"])
+            #expect(got.output.contains("eth0    inet 10.77."), "\(got)")
         }
 
         @Test("An empty network has a loopback link that is up, and nothing else")
