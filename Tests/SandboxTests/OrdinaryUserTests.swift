@@ -264,8 +264,8 @@ extension KernelSuite {
             guard kernelHas("tun", { access("/dev/net/tun", F_OK) == 0 }) else { return }
             let user = try networkedUser(true)
             let rootfs = try user.rootfs()
-            let running = try user.start(
-                Runner.stage05.command(rootfs: rootfs, ["sleep", "1000"]))
+            // Where nothing is said of a network, it is pasta's.
+            let running = try user.start([Products.identity, rootfs, "sleep", "1000"])
             let sandboxed = try running.sandboxed(named: "sleep")
             let all = Observed(process: running.process).children.map(Observed.init(process:))
             let pasta = try #require(all.first { $0.name.hasPrefix("pas") })
