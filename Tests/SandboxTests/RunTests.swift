@@ -31,6 +31,15 @@ extension KernelSuite {
             #expect(got.output.contains("eth0    inet 10.77."), "\(got)")
         }
 
+        @Test("A container has a session of its own, and so no terminal of the host's")
+        func hasSession() throws {
+            let rootfs = try place().rootfs()
+            let (running, sandboxed) = try sleeping(rootfs, [])
+            #expect(getsid(sandboxed.process) == sandboxed.process)
+            #expect(getsid(running.process) != sandboxed.process)
+            try end(running, sandboxed)
+        }
+
         @Test("An empty network has a loopback link that is up, and nothing else")
         func hasLoopback() throws {
             let rootfs = try place().rootfs()
