@@ -67,10 +67,10 @@ public func execute(
             try execute(path, arguments, environment, input, why)
         } catch {
             let missing = error.errno == .noSuchFile || error.errno == .notDirectory
-            if !missing || contains(command, "/") {
-                denied = error
-                break
-            }
+            if missing && !contains(command, "/") { continue }
+            denied = denied ?? error
+            // A directory that we may not search does not end the search; see execvp(3).
+            if error.errno != .accessDenied { break }
         }
     }
     throw explain(denied?.errno ?? .noSuchFile, command, environment)

@@ -11,6 +11,8 @@ public enum Program {
         return_lent_environment()
         // A reader who goes away must not keep us from clearing up. The command gets it back.
         signal(SIGPIPE, SIG_IGN)
+        // The modes that we ask for are meant: a sandbox's users pass through our directories.
+        umask(0o022)
         // Not from CommandLine, which is empty in a root file system without /proc.
         var arguments = (0..<program_argument_count()).map { index in
             program_argument(index).map { String(cString: $0) } ?? ""
