@@ -121,17 +121,6 @@ func retryingInterrupts<Result: SignedInteger>(_ call: () -> Result) -> Result {
     }
 }
 
-/// Has every descriptor from `first` on closed when this process executes a program.
-/// See `close_range(2)`, `CLOSE_RANGE_CLOEXEC`.
-public func closeDescriptorsOnExecution(from first: UInt32, why: StaticString) throws(KernelError) {
-    try systemCall(
-        "close_range",
-        [.number(Int(first)), .symbol("~0U"), .symbol("CLOSE_RANGE_CLOEXEC")],
-        on: "all descriptors from \(first) on", why: why,
-        shell: "exec 9<&-"
-    ) { close_range(first, UInt32.max, CInt(linux_CLOSE_RANGE_CLOEXEC)) }
-}
-
 /// Closes every descriptor of this process but standard input, output and error, those in
 /// `kept`, and the narrator's. See `close_range(2)`.
 public func closeDescriptors(but kept: [CInt], why: StaticString) throws(KernelError) {

@@ -28,6 +28,3 @@ public func setSystemCallFilter(
     }
     return wantsListener ? Descriptor(owning: number) : nil
 }
-
-/// Whether a filter is at work in this process. See `prctl(2)`, `PR_GET_SECCOMP`.
-public func hasSystemCallFilter() -> Bool { prctl_get(CInt(linux_PR_GET_SECCOMP)) == 2 }
