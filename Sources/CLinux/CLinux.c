@@ -103,6 +103,14 @@ int fsopen(const char *type, unsigned int flags) {
   return syscall(SYS_fsopen, type, flags);
 }
 
+int fsconfig_set_string(int context, const char *key, const char *value) {
+  return syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, key, value, 0);
+}
+
+int fsconfig_set_flag(int context, const char *key) {
+  return syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, key, NULL, 0);
+}
+
 int fsconfig_create(int context) {
   return syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
 }

@@ -62,9 +62,11 @@ int mount_setattr(int dirfd, const char *path, unsigned int flags,
                   uint64_t set, uint64_t clear);
 /// mount_setattr(2) with MOUNT_ATTR_IDMAP: ids are shown as a user namespace maps them.
 int mount_setattr_idmap(int mount, int user_namespace, uint64_t propagation);
-/// fsopen(2), fsconfig(2) with FSCONFIG_CMD_CREATE, fsmount(2): a file system
-/// mounted nowhere yet.
+/// fsopen(2), fsconfig(2) with FSCONFIG_SET_STRING, FSCONFIG_SET_FLAG and
+/// FSCONFIG_CMD_CREATE, fsmount(2): a file system mounted nowhere yet.
 int fsopen(const char *type, unsigned int flags);
+int fsconfig_set_string(int context, const char *key, const char *value);
+int fsconfig_set_flag(int context, const char *key);
 int fsconfig_create(int context);
 int fsmount(int context, unsigned int flags, unsigned int attributes);
 int openat2(int dirfd, const char *path, const struct open_how *how,
