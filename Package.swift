@@ -102,6 +102,8 @@ let package = Package(
         // They run the executables and look at the kernel from outside.
         .testTarget(name: "SandboxTests", dependencies: ["CLinux"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
+        // Beside podman, skopeo, docker, umoci and Debian's docker-registry.
+        .testTarget(name: "InteropTests", dependencies: ["CLinux", "OCISpec"]),
         .testTarget(
             name: "BookTests",
             dependencies: [
