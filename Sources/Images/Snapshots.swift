@@ -70,7 +70,8 @@ public struct Snapshots: Sendable {
         let scratch = try ScratchSpace(directory: unpacking).makeDirectory()
         do throws(KernelError) {
             let size = try unpack(
-                HashingSource(archive), named: name, into: scratch.path + "/fs", diffID)
+                HashingSource(archive, diffID.algorithm), named: name, into: scratch.path + "/fs",
+                diffID)
             try replaceFile(scratch.path + "/size", with: "\(size)\n".utf8, durable: false)
             let age = SnapshotAge(directory: scratch.path)
             try age.write()
