@@ -77,6 +77,13 @@ int syncfs(int fd);
 dev_t device_number(unsigned int major, unsigned int minor);
 unsigned int device_major(dev_t device);
 unsigned int device_minor(dev_t device);
+/// ioctl(2) FICLONE: the file shares the content of another until one of them is written.
+int clone_file(int to, int from);
+/// copy_file_range(2) from and to where the files' positions are.
+ssize_t copy_range(int from, int to, size_t count);
+/// lseek(2) with SEEK_DATA and SEEK_HOLE.
+off_t seek_data(int fd, off_t offset);
+off_t seek_hole(int fd, off_t offset);
 /// fstatfs(2): the magic number of the kind of file system, or -1.
 long file_system_magic(int fd);
 /// statx(2) says whether a path is the root of a mount: 1, 0, or -1.
