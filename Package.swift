@@ -29,6 +29,7 @@ let package = Package(
         .executable(name: "stage05-identity", targets: ["stage05-identity"]),
         .executable(name: "stage06-cgroups", targets: ["stage06-cgroups"]),
         .executable(name: "stage07-privileges", targets: ["stage07-privileges"]),
+        .executable(name: "stage08-images", targets: ["stage08-images"]),
         .executable(name: "hull", targets: ["hull"]),
         .executable(name: "hull-probe", targets: ["hull-probe"]),
         .executable(name: "hull-book", targets: ["hull-book"]),
@@ -69,6 +70,10 @@ let package = Package(
         .target(
             name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap", "CLinux"]),
 
+        .target(
+            name: "ImageCommands",
+            dependencies: ["Engine", "Images", "Isolation", "OCISpec", "Terminal"]),
+
         // The stages, the engine, and the program that attacks them.
         stage("stage01-chroot"),
         stage("stage02-pid"),
@@ -78,7 +83,11 @@ let package = Package(
         stage("stage06-cgroups"),
         stage("stage07-privileges"),
         .executableTarget(
-            name: "hull", dependencies: ["Engine", "Terminal"],
+            name: "stage08-images",
+            dependencies: ["ImageCommands", "Images", "Isolation", "Terminal"],
+            swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
+        .executableTarget(
+            name: "hull", dependencies: ["ImageCommands", "Engine", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
             name: "hull-probe", dependencies: ["Kernel", "Terminal", "CLinux"],
@@ -94,6 +103,8 @@ let package = Package(
         // They run the executables and look at the kernel from outside.
         .testTarget(name: "SandboxTests", dependencies: ["CLinux"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
+        // Beside podman, skopeo, docker, umoci and Debian's docker-registry.
+        .testTarget(name: "InteropTests", dependencies: ["CLinux", "OCISpec"]),
         .testTarget(
             name: "BookTests",
             dependencies: [
