@@ -70,7 +70,7 @@ public struct ImageImporter: Sendable {
         if !snapshots.has(chain) {
             let name = input.name
             try snapshots.add(
-                chain, try unpacked(content, named: name), named: name, diffID: diffID)
+                chain, on: nil, try unpacked(content, named: name), named: name, diffID: diffID)
         }
         try blob.commit()
         let descriptor = ContentDescriptor(
