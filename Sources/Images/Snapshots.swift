@@ -43,7 +43,7 @@ public struct Snapshots: Sendable {
     }
 
     /// The chain id of each layer, the lowest first.
-    static func chainIDs(_ diffIDs: [Digest]) -> [Digest] {
+    public static func chainIDs(_ diffIDs: [Digest]) -> [Digest] {
         var chains: [Digest] = []
         for diffID in diffIDs {
             let chain = chains.last.map { digest(of: "\($0) \(diffID)".utf8) }
