@@ -1,3 +1,4 @@
+import Engine
 import Images
 import Isolation
 import Kernel
@@ -25,6 +26,10 @@ public struct ImageCommand: Sendable {
     public static let all: [ImageCommand] = [
         ImagesCommand.entry,
         ImportCommand.entry,
+        CommitCommand.entry,
+        DiffCommand.entry,
+        MountCommand.entry,
+        UnmountCommand.entry,
     ]
 
     /// The command that these words begin with; nil where they are none of these.
@@ -74,6 +79,11 @@ struct ImageCall: Sendable {
     var store: ContentStore { ContentStore(stateRoot: state.root) }
     /// Their layers, unpacked.
     var snapshots: Snapshots { Snapshots(stateRoot: state.root) }
+
+    /// Their layers, unpacked as `--storage-driver` says.
+    func chosenSnapshots() throws(KernelError) -> Snapshots {
+        Snapshots(stateRoot: state.root, driver: try StorageDriver(options, state))
+    }
 
     /// Throws unless there are so many operands.
     func expectOperands(_ count: ClosedRange<Int>) throws(KernelError) {

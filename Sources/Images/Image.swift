@@ -39,6 +39,11 @@ extension ContentStore {
         return KernelError("find image", name, .noSuchFile)
     }
 
+    /// The image behind a manifest, whether it has a name or not.
+    public func image(_ manifest: ContentDescriptor) throws(KernelError) -> Image {
+        try load(manifest)
+    }
+
     /// Reads the manifest and the configuration behind an entry of the index.
     func load(_ entry: ContentDescriptor) throws(KernelError) -> Image {
         let descriptor = try ownManifest(entry)

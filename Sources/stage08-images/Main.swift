@@ -1,3 +1,4 @@
+import Engine
 import ImageCommands
 import Images
 import Isolation
@@ -40,8 +41,22 @@ import Terminal
             let image = try store.resolve(call.rootfs)
             let layers = try Snapshots(stateRoot: state.root).lowerDirectories(
                 for: image, in: store)
+            try note(image, layers, call)
             return try call.run(in: parts, on: layers)
             // book: end stage08-run
         }
+    }
+
+    /// What is kept can be compared and committed by who knows what it was written on.
+    private static func note(
+        _ image: Image, _ layers: [String], _ call: StageCall
+    ) throws(KernelError) {
+        guard let directory = call.options.value("keep") else { return }
+        try makeDirectories(directory, why: "a place for what the sandbox writes")
+        var record = ContainerRecord(
+            id: "kept", image: call.rootfs, command: call.process.arguments)
+        record.layers = layers
+        record.manifest = image.descriptor
+        try record.write(to: directory, durable: true)
     }
 }
