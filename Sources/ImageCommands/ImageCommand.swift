@@ -25,6 +25,8 @@ public struct ImageCommand: Sendable {
     public static let all: [ImageCommand] = [
         ImagesCommand.entry,
         ImportCommand.entry,
+        SaveCommand.entry,
+        LoadCommand.entry,
     ]
 
     /// The command that these words begin with; nil where they are none of these.

@@ -99,15 +99,8 @@ public final class BlobWriter: ByteSink {
     ) throws(KernelError) -> Digest {
         let digest = try digest(expected?.algorithm ?? algorithm)
         try check(digest, expected, wanted)
-        let target = store.blobPath(digest)
-        try store.makeBlobDirectory(digest.algorithm)
-        if fchmod(file.number, 0o444) < 0 || fsync(file.number) < 0 {
-            throw KernelError("fsync", path, .current)
-        }
-        // The same content has the same name: replacing it by itself changes nothing.
-        if rename(path, target) < 0 { throw KernelError("rename", target, .current) }
+        try store.putInPlace(path, file, as: digest)
         isDone = true
-        try syncDirectory(holding: target)
         return digest
     }
 
@@ -144,5 +137,21 @@ public final class BlobWriter: ByteSink {
             hash.update(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count]))
             size += count
         }
+    }
+}
+
+extension ContentStore {
+    /// Makes a written file last and gives it its name as a blob.
+    func putInPlace(
+        _ path: String, _ file: borrowing Descriptor, as digest: Digest
+    ) throws(KernelError) {
+        let target = blobPath(digest)
+        try makeBlobDirectory(digest.algorithm)
+        if fchmod(file.number, 0o444) < 0 || fsync(file.number) < 0 {
+            throw KernelError("fsync", path, .current)
+        }
+        // The same content has the same name: replacing it by itself changes nothing.
+        if rename(path, target) < 0 { throw KernelError("rename", target, .current) }
+        try syncDirectory(holding: target)
     }
 }

@@ -36,3 +36,18 @@ func expectSameTree(
         sourceLocation: location)
     #expect(first.count > 10, "there is little to compare", sourceLocation: location)
 }
+
+/// The chain ids of an image's layers, the lowest first. See image-spec, config.md.
+func chainIDs(_ diffIDs: [String]) throws -> [String] {
+    try shell(
+        """
+        for layer in \(diffIDs.joined(separator: " ")); do
+            if [ -n "${chain-}" ]; then
+                layer=sha256:$(printf '%s %s' "$chain" "$layer" | sha256sum | cut -d ' ' -f 1)
+            fi
+            chain=$layer
+            echo "$chain"
+        done
+        """
+    ).split(separator: "\n").map(String.init)
+}
