@@ -91,12 +91,14 @@ extension InteropSuite {
 
             try podman("load", "-i", archive)
             #expect(try podman("image", "inspect", "-f", "{{.Id}}", name) == image.id.dropFirst(7))
-            let tree = try umociTree(of: image.layout, tag: image.tag, in: hull.place)
+            let tree = try hull.tree(of: name, image.configuration)
             try expectSameTree(try podman.tree(of: name), tree)
-
             let copy = podman.place / "copy"
             try podman.skopeo("copy", "oci-archive:\(archive):\(name)", "oci:\(copy):copy")
-            try expectSameTree(tree, try umociTree(of: copy, tag: "copy", in: podman.place))
+            // umoci knows no zstd.
+            if compression != .zstd {
+                try expectSameTree(tree, try umociTree(of: copy, tag: "copy", in: podman.place))
+            }
             let raw = try podman.skopeoOutcome([
                 "inspect", "--raw", "oci-archive:\(archive):\(name)",
             ])

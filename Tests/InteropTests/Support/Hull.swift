@@ -51,7 +51,7 @@ final class Hull: Sendable {
             "unshare", "--mount", "--propagation", "private", "sh", "-ec",
             """
             mkdir "$1.mount"
-            mount -t overlay -o "ro,userxattr,lowerdir=$2:$1.mount" overlay "$1.mount"
+            mount -t overlay -o "ro,lowerdir=$2:$1.mount" overlay "$1.mount"
             cp -a "$1.mount/." "$1"
             """, "copy", copy, layers.reversed().joined(separator: ":"),
         ])
