@@ -84,7 +84,9 @@ let package = Package(
         stage("stage07-privileges"),
         .executableTarget(
             name: "stage08-images",
-            dependencies: ["ImageCommands", "Images", "Isolation", "Terminal"],
+            dependencies: [
+                "ImageCommands", "Engine", "Images", "Isolation", "OCISpec", "Terminal",
+            ],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
             name: "hull", dependencies: ["ImageCommands", "Engine", "Terminal"],

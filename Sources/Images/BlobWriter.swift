@@ -8,7 +8,8 @@ import OCISpec
 /// file is a download that the next one can go on with.
 public final class BlobWriter: ByteSink {
     private let store: ContentStore
-    private let path: String
+    /// The file in `ingest/`, which grows; gone when the blob is committed.
+    public let path: String
     /// Its lock says that somebody is writing.
     private let file: Descriptor
     private let isDownload: Bool
@@ -141,7 +142,7 @@ public final class BlobWriter: ByteSink {
 }
 
 extension ContentStore {
-    /// Makes a written file last and gives it its name as a blob.
+    /// Makes a file that lasts out of one in the store's own file system, and gives it its name.
     func putInPlace(
         _ path: String, _ file: borrowing Descriptor, as digest: Digest
     ) throws(KernelError) {

@@ -80,7 +80,7 @@ private struct ArchiveContents {
     init(_ store: ContentStore) { self.store = store }
 
     mutating func add(_ name: String) throws(KernelError) {
-        let descriptor = try store.find(name, in: try store.index())
+        let descriptor = try store.entry(name)
         let reference = (try? ImageReference.parse(name)).flatMap { reference in
             descriptor.isTagged(reference) ? reference : nil
         }
@@ -120,11 +120,11 @@ private struct ArchiveContents {
         return ImageIndex(manifests: manifests).json
     }
 
-    /// `manifest.json`: each image as far as it is for this machine.
+    /// `manifest.json`: an image for this machine, or for another where that is all there is.
     func dockerList() throws(KernelError) -> JSON {
         var list: [JSON] = []
         for entry in entries {
-            let image = try store.load(entry.descriptor)
+            let image = try store.load(entry.descriptor, for: .any)
             list.append(
                 DockerArchiveEntry(
                     configuration: path(image.id), tags: entry.references.map(\.familiar),
