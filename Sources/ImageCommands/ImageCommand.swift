@@ -34,6 +34,8 @@ public struct ImageCommand: Sendable {
         DiffCommand.entry,
         MountCommand.entry,
         UnmountCommand.entry,
+        SaveCommand.entry,
+        LoadCommand.entry,
         VersionsCommand.entry,
         RevertCommand.entry,
         VerifyCommand.entry,
