@@ -68,7 +68,8 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .target(
-            name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap", "CLinux"]),
+            name: "Engine",
+            dependencies: ["Isolation", "Images", "OCISpec", "Terminal", "CLibcap", "CLinux"]),
 
         .target(
             name: "ImageCommands",
@@ -84,10 +85,13 @@ let package = Package(
         stage("stage07-privileges"),
         .executableTarget(
             name: "stage08-images",
-            dependencies: ["ImageCommands", "Images", "Isolation", "Terminal"],
+            dependencies: [
+                "ImageCommands", "Engine", "Images", "Isolation", "OCISpec", "Terminal",
+            ],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
-            name: "hull", dependencies: ["ImageCommands", "Engine", "Terminal"],
+            name: "hull",
+            dependencies: ["ImageCommands", "Engine", "Images", "Isolation", "OCISpec", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
             name: "hull-probe", dependencies: ["Kernel", "Terminal", "CLinux"],
