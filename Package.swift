@@ -48,6 +48,7 @@ let package = Package(
         .systemLibrary(
             name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CIsal", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
         // The core. Arrows point down only.
@@ -67,6 +68,8 @@ let package = Package(
                 "OCISpec", "Kernel", "CLinux", "CZlib", "CZstd",
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
+        // For programs that are not static: Debian has isa-l as a shared library only.
+        .target(name: "FastGzip", dependencies: ["Images", "Kernel", "CIsal"]),
         .target(
             name: "Engine",
             dependencies: ["Isolation", "Images", "OCISpec", "Terminal", "CLibcap", "CLinux"]),
@@ -106,6 +109,7 @@ let package = Package(
         .testTarget(name: "CoreTests", dependencies: ["Kernel", "Terminal", "Isolation"]),
         // They run the executables and look at the kernel from outside.
         .testTarget(name: "SandboxTests", dependencies: ["CLinux"]),
+        .testTarget(name: "FastGzipTests", dependencies: ["FastGzip", "Images", "Kernel"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
         // Beside podman, skopeo, docker, umoci and Debian's docker-registry.
         .testTarget(name: "InteropTests", dependencies: ["CLinux", "OCISpec"]),

@@ -8,6 +8,7 @@ import OCISpec
 ///     ROOT/snapshots/CHAIN/fs        a lower directory for overlayfs
 ///     ROOT/copies/CHAIN/fs           the same for the driver `copy`: the whole tree
 ///     ROOT/snapshots/CHAIN/size      how many bytes its files have
+///     ROOT/snapshots/CHAIN/parent    which one lies below
 ///     ROOT/snapshots/CHAIN/boot      when it was made, or
 ///     ROOT/snapshots/CHAIN/synced    that it has reached the disk: see ``SnapshotAge``
 ///     ROOT/snapshots/unpacking/      layers that are being unpacked
@@ -83,7 +84,11 @@ public struct Snapshots: Sendable {
             try makeTree(scratch.path + "/fs", on: parent)
             let size = try unpack(
                 HashingSource(archive, diffID.algorithm), named: name, into: scratch.path + "/fs",
-                diffID)
+                diffID, on: parent)
+            if let parent {
+                try replaceFile(
+                    scratch.path + "/parent", with: "\(parent)\n".utf8, durable: false)
+            }
             try replaceFile(scratch.path + "/size", with: "\(size)\n".utf8, durable: false)
             let age = SnapshotAge(directory: scratch.path)
             try age.write()
@@ -135,10 +140,13 @@ public struct Snapshots: Sendable {
     }
 
     private func unpack(
-        _ archive: HashingSource, named name: String, into directory: String, _ diffID: Digest
+        _ archive: HashingSource, named name: String, into directory: String, _ diffID: Digest,
+        on parent: Digest?
     ) throws(KernelError) -> Int {
         let root = try Descriptor.open(directory, O_RDONLY | O_DIRECTORY)
-        var unpacker = try LayerUnpacker(into: root, named: name, holdsLower: driver == .copy)
+        var unpacker = try LayerUnpacker(
+            into: root, named: name, holdsLower: driver == .copy,
+            lower: driver == .copy ? [] : directories(below: parent))
         try unpacker.unpack(TarReader(archive, named: name))
         // The hash is that of the whole archive, with what follows the end mark.
         try archive.drain()
@@ -146,6 +154,18 @@ public struct Snapshots: Sendable {
             throw corrupt(name, "Its content is not what the image's configuration says.")
         }
         return unpacker.size
+    }
+
+    /// What is unpacked of the layers below, the topmost first, as far as it is.
+    private func directories(below top: Digest?) -> [String] {
+        var directories: [String] = []
+        var chain = top
+        while let current = chain, has(current) {
+            directories.append(directory(of: current) + "/fs")
+            let text = try? readText(directory(of: current) + "/parent")
+            chain = text.flatMap { try? Digest(String($0.dropLast())) }
+        }
+        return directories
     }
 
     private func put(_ directory: String, inPlaceOf chain: Digest) throws(KernelError) {

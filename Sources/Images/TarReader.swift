@@ -60,15 +60,22 @@ final class TarReader {
         }
     }
 
+    /// Copies some of the current entry's content, without its holes; 0 at its end.
+    func readContent(into buffer: UnsafeMutableRawBufferPointer) throws(KernelError) -> Int {
+        guard let piece = try nextPiece(atMost: buffer.count) else { return 0 }
+        buffer.copyMemory(from: piece.bytes)
+        return piece.bytes.count
+    }
+
     /// The next part of the current entry's content; nil at its end. Holes are not told of.
-    func nextPiece() throws(KernelError) -> Piece? {
+    func nextPiece(atMost limit: Int = .max) throws(KernelError) -> Piece? {
         while extentsDone < extents.count && extents[extentsDone].length == extentDone {
             extentsDone += 1
             extentDone = 0
         }
         guard extentsDone < extents.count else { return nil }
         let extent = extents[extentsDone]
-        let bytes = try source.next(atMost: extent.length - extentDone)
+        let bytes = try source.next(atMost: min(limit, extent.length - extentDone))
         if bytes.isEmpty { throw endsTooEarly }
         defer { extentDone += bytes.count }
         contentLeft -= bytes.count

@@ -267,8 +267,3 @@ struct SplitMix: RandomNumberGenerator {
         return mixed ^ (mixed >> 31)
     }
 }
-
-final class MemorySink: ByteSink {
-    var bytes: [UInt8] = []
-    func write(_ bytes: UnsafeRawBufferPointer) throws(KernelError) { self.bytes += bytes }
-}

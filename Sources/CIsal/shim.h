@@ -1,0 +1,2 @@
+// Debian: libisal-dev
+#include <isa-l/igzip_lib.h>
