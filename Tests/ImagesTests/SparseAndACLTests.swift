@@ -69,8 +69,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "10,5,12,5", "10,5,5,2", "0,5,96,10", "1,2,3", "x", "-1,5", "999999999999999999,5",
-        "0,999999999999999999", "0,3", "0,4,4,0,3,1", "99999999999999999999,1",
+        "10,2,11,2", "10,2,5,2", "98,4", "0,5,96,10", "1,2,3", "x", "-1,5", "999999999999999999,4",
+        "0,999999999999999999", "0,3", "0,3,4,0,2,1", "99999999999999999999,1",
     ])
     func `A map of parts that overlap or lie outside is refused`(_ map: String) throws {
         try writePax([("GNU.sparse.size", "100"), ("GNU.sparse.map", map)])
@@ -104,7 +104,7 @@ import Testing
     }
 
     @Test func `Attributes without measure are refused, soon`() throws {
-        let many = (0..<40_000).map { ("SCHILY.xattr.user.\($0)", "") }
+        let many = (0..<20_000).map { ("SCHILY.xattr.user.\($0)", "") }
         let large = [("SCHILY.xattr.user.a", String(repeating: "v", count: 70_000))]
         for records in [many, large] {
             try writePax(records)
