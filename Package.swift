@@ -5,6 +5,7 @@ import PackageDescription
 // of the time a dynamic one takes, and hull-probe has to run in root file
 // systems that hold no Swift libraries at all.
 let staticSwift: [SwiftSetting] = [.unsafeFlags(["-static-stdlib"])]
+let staticLibraries: [LinkerSetting] = [.unsafeFlags(["-static-stdlib"])]
 let staticLink: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
 
 /// What the static linker needs beside FoundationEssentials, which swift-crypto brings.
@@ -29,7 +30,9 @@ let package = Package(
         .executable(name: "stage05-identity", targets: ["stage05-identity"]),
         .executable(name: "stage06-cgroups", targets: ["stage06-cgroups"]),
         .executable(name: "stage07-privileges", targets: ["stage07-privileges"]),
+        .executable(name: "stage09-registry", targets: ["stage09-registry"]),
         .executable(name: "hull", targets: ["hull"]),
+        .executable(name: "hull-registry", targets: ["hull-registry"]),
         .executable(name: "hull-probe", targets: ["hull-probe"]),
         .executable(name: "hull-book", targets: ["hull-book"]),
         .executable(name: "hull-bench", targets: ["hull-bench"]),
@@ -37,6 +40,10 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     ],
     targets: [
         // C: what Swift cannot see, and Debian's libraries.
@@ -65,6 +72,25 @@ let package = Package(
                 "OCISpec", "Kernel", "CLinux", "CZlib",
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
+        // Everything that has threads: it is in programs of its own.
+        .target(
+            name: "Registry",
+            dependencies: [
+                "Images", "OCISpec", "Kernel",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .target(
+            name: "RegistryServer",
+            dependencies: [
+                "Images", "OCISpec", "Kernel",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
         .target(
             name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap", "CLinux"]),
 
@@ -76,6 +102,13 @@ let package = Package(
         stage("stage05-identity"),
         stage("stage06-cgroups"),
         stage("stage07-privileges"),
+        // Not static executables: looking up a host's name loads libraries of the machine's.
+        .executableTarget(
+            name: "stage09-registry", dependencies: ["Registry", "Terminal"],
+            swiftSettings: staticSwift, linkerSettings: staticLibraries),
+        .executableTarget(
+            name: "hull-registry", dependencies: ["RegistryServer", "Terminal"],
+            swiftSettings: staticSwift, linkerSettings: staticLibraries),
         .executableTarget(
             name: "hull", dependencies: ["Engine", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
