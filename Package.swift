@@ -30,6 +30,7 @@ let package = Package(
         .executable(name: "stage05-identity", targets: ["stage05-identity"]),
         .executable(name: "stage06-cgroups", targets: ["stage06-cgroups"]),
         .executable(name: "stage07-privileges", targets: ["stage07-privileges"]),
+        .executable(name: "stage08-images", targets: ["stage08-images"]),
         .executable(name: "stage09-registry", targets: ["stage09-registry"]),
         .executable(name: "hull", targets: ["hull"]),
         .executable(name: "hull-registry", targets: ["hull-registry"]),
@@ -53,6 +54,7 @@ let package = Package(
             name: "CLibseccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
         .systemLibrary(
             name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+        .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         // The core. Arrows point down only.
@@ -85,14 +87,22 @@ let package = Package(
         .target(
             name: "RegistryServer",
             dependencies: [
-                "Images", "OCISpec", "Kernel",
+                "Images", "OCISpec", "Kernel", "CCrypt",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
             ]),
         .target(
             name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap", "CLinux"]),
+
+        .target(
+            name: "ImageCommands",
+            dependencies: ["Engine", "Images", "Isolation", "OCISpec", "Terminal"]),
 
         // The stages, the engine, and the program that attacks them.
         stage("stage01-chroot"),
@@ -110,7 +120,11 @@ let package = Package(
             name: "hull-registry", dependencies: ["RegistryServer", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLibraries),
         .executableTarget(
-            name: "hull", dependencies: ["Engine", "Terminal"],
+            name: "stage08-images",
+            dependencies: ["ImageCommands", "Images", "Isolation", "Terminal"],
+            swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
+        .executableTarget(
+            name: "hull", dependencies: ["ImageCommands", "Engine", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
             name: "hull-probe", dependencies: ["Kernel", "Terminal", "CLinux"],
@@ -126,6 +140,8 @@ let package = Package(
         // They run the executables and look at the kernel from outside.
         .testTarget(name: "SandboxTests", dependencies: ["CLinux"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
+        // Beside podman, skopeo, docker, umoci and Debian's docker-registry.
+        .testTarget(name: "InteropTests", dependencies: ["CLinux", "OCISpec"]),
         .testTarget(
             name: "BookTests",
             dependencies: [

@@ -61,7 +61,8 @@ public struct Snapshots: Sendable {
         let scratch = try ScratchSpace(directory: path + "/unpacking").makeDirectory()
         do throws(KernelError) {
             let size = try unpack(
-                HashingSource(archive), named: name, into: scratch.path + "/fs", diffID)
+                HashingSource(archive, diffID.algorithm), named: name, into: scratch.path + "/fs",
+                diffID)
             try replaceFile(scratch.path + "/size", with: "\(size)\n".utf8, durable: false)
             // All its files have to outlive a power cut before the name says that they are there.
             if syncfs(scratch.descriptor.number) < 0 {
