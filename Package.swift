@@ -87,8 +87,8 @@ let package = Package(
         .target(
             name: "RegistryServer",
             dependencies: [
-                "Images", "OCISpec", "Kernel", "CCrypt",
-                .product(name: "Hummingbird", package: "hummingbird"),
+                "Images", "OCISpec", "Kernel", "CLinux", "CCrypt",
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

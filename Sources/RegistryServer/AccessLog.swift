@@ -1,6 +1,6 @@
 import Glibc
 import HTTPTypes
-import Hummingbird
+import HummingbirdCore
 import Kernel
 import Synchronization
 
@@ -28,7 +28,8 @@ final class AccessLog: Sendable {
         write(
             "\(now()) \(address) \(user.map(quoted) ?? "-") "
                 + "\"\(request.method.rawValue) \(quoted(request.head.path ?? "-"))\" "
-                + "\(answer.status.code) \(answer.length) \(Int(tenths) / 10).\(Int(tenths) % 10)ms\n")
+                + "\(answer.status.code) \(answer.length) \(Int(tenths) / 10).\(Int(tenths) % 10)ms\n"
+        )
     }
 
     /// What went wrong inside, in full.

@@ -75,7 +75,7 @@ final class OpenBlob: Sendable {
     init?(_ path: String) throws(KernelError) {
         do throws(KernelError) {
             file = try Descriptor.open(path, O_RDONLY | O_NOFOLLOW)
-        } catch where error.errno == .noSuchFile {
+        } catch  where error.errno == .noSuchFile {
             return nil
         }
         size = FileStatus(file)?.size ?? 0

@@ -47,7 +47,8 @@ extension RegistryHandler {
         if wanted != nil { headers[.ociFilters] = "artifactType" }
         if !rest.isEmpty, let last {
             let filter = wanted.map { "&artifactType=" + encodePercent($0) } ?? ""
-            headers[.link] = "</v2/\(name)/referrers/\(subject)?last=\(last)\(filter)>; rel=\"next\""
+            headers[.link] =
+                "</v2/\(name)/referrers/\(subject)?last=\(last)\(filter)>; rel=\"next\""
         }
         let index: JSON = [
             "schemaVersion": 2, "mediaType": .string(MediaType.index),

@@ -1,6 +1,6 @@
 import Glibc
 import HTTPTypes
-import Hummingbird
+import HummingbirdCore
 import Kernel
 import NIOCore
 import NIOHTTP1
@@ -73,7 +73,10 @@ extension OpenBlob {
         while buffer.readableBytes < range.count {
             let start = range.lowerBound + buffer.readableBytes
             let count = buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 0) { bytes in
-                max(pread(file.number, bytes.baseAddress, min(bytes.count, range.upperBound - start), off_t(start)), 0)
+                max(
+                    pread(
+                        file.number, bytes.baseAddress, min(bytes.count, range.upperBound - start),
+                        off_t(start)), 0)
             }
             // The file got shorter, or the disk fails: the client will miss the rest.
             if count == 0 { throw KernelError("pread", "a blob", .inputOutput) }

@@ -72,10 +72,10 @@ struct GarbageCollection {
         }
         var references = manifest.blobs + manifest.manifests
         for file in try repository.referrers(of: digest) {
-            let referrer = try repository.referrer(file, of: digest)
-            if let found = try? referrer.map(JSONReader.init(_:))?["digest"].digest() {
-                references.append(found)
-            }
+            guard let referrer = try repository.referrer(file, of: digest),
+                let found = try? JSONReader(referrer)["digest"].digest()
+            else { continue }
+            references.append(found)
         }
         return references
     }
@@ -85,7 +85,9 @@ struct GarbageCollection {
         for directory in RegistryStore.blobDirectories {
             for name in try namesInDirectory(store.root + directory) {
                 let path = store.root + directory + "/" + name
-                guard let status = FileStatus(path), status.links == 1, isOld(path) else { continue }
+                guard let status = FileStatus(path), status.links == 1, isOld(path) else {
+                    continue
+                }
                 result.blobs += 1
                 result.bytes += status.size
                 if isRehearsal { continue }

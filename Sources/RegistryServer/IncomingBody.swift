@@ -1,5 +1,5 @@
 import HTTPTypes
-import Hummingbird
+import HummingbirdCore
 import NIOCore
 
 /// The body of a request, taken piece by piece: the client sends no faster than it is taken.

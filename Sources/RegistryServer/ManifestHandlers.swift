@@ -1,5 +1,5 @@
 import HTTPTypes
-import Hummingbird
+import HummingbirdCore
 import Images
 import Kernel
 import NIOCore
@@ -46,7 +46,7 @@ extension RegistryHandler {
         try await body.invite(writer)
         let bytes = try await body.all(limit: limit, tooLarge)
         let digest = try checkedDigest(bytes, reference)
-        let tags = try tags(reference, query)
+        let tags = try namedTags(reference, query)
         let manifest = try PushedManifest(bytes, contentType: request.headers[.contentType])
         try await offload {
             try store.changing(name) {
@@ -55,7 +55,7 @@ extension RegistryHandler {
             }
         }
         indexes.noteChange(of: name)
-        return created(name, digest, manifest.subject, pushedTags: tags(query))
+        return created(name, digest, manifest.subject, pushedTags: query.all("tag"))
     }
 
     private func add(
@@ -96,7 +96,8 @@ extension RegistryHandler {
         let actual = hash(bytes, wanted.algorithm)
         guard actual == wanted else {
             throw RegistryError(
-                .badRequest, .digestInvalid, "The manifest has the digest \(actual), not \(wanted).")
+                .badRequest, .digestInvalid, "The manifest has the digest \(actual), not \(wanted)."
+            )
         }
         return actual
     }
@@ -107,7 +108,7 @@ extension RegistryHandler {
         return hash.digest
     }
 
-    private func tags(
+    private func namedTags(
         _ reference: ManifestReference, _ query: Query
     ) throws(RegistryError) -> [Tag] {
         if case .tag(let tag) = reference { return [tag] }
@@ -118,8 +119,6 @@ extension RegistryHandler {
             return tag
         }
     }
-
-    private func tags(_ query: Query) -> [String] { query.all("tag") }
 
     private func created(
         _ name: RepositoryName, _ digest: Digest, _ subject: Digest?, pushedTags: [String]

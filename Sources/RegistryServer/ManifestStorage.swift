@@ -63,8 +63,8 @@ extension Repository {
 
     private func subject(of digest: Digest) throws(KernelError) -> Digest? {
         let bytes = try readFile(blobPath(digest), limit: 64 << 20)
-        let json = try? JSONReader(try JSON.parse(bytes, limit: 64 << 20))
-        return try? json?["subject"]["digest"].digest()
+        guard let json = try? JSON.parse(bytes, limit: 64 << 20) else { return nil }
+        return try? JSONReader(json)["subject"]["digest"].digest()
     }
 
     // Referrers. See distribution-spec, "Listing Referrers".

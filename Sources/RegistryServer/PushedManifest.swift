@@ -53,7 +53,9 @@ struct PushedManifest {
         default:
             throw json["mediaType"].error("'\(mediaType)' is no manifest that this registry knows")
         }
-        artifactType = try json["artifactType"].optionalString().flatMap { $0.isEmpty ? nil : $0 } ?? artifactType
+        artifactType =
+            try json["artifactType"].optionalString().flatMap { $0.isEmpty ? nil : $0 }
+            ?? artifactType
         subject = try json["subject"].present.map { json throws(SpecificationError) in
             try ContentDescriptor(json).digest
         }

@@ -45,7 +45,9 @@ func encodePercent(_ text: String) -> String {
     var encoded = ""
     for byte in text.utf8 {
         let scalar = Unicode.Scalar(byte)
-        let isPlain = scalar.isASCII && (scalar.properties.isAlphabetic || "0123456789-._~".unicodeScalars.contains(scalar))
+        let isPlain =
+            scalar.isASCII
+            && (scalar.properties.isAlphabetic || "0123456789-._~".unicodeScalars.contains(scalar))
         if isPlain {
             encoded.unicodeScalars.append(scalar)
         } else {

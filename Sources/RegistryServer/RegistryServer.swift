@@ -1,9 +1,10 @@
 import Glibc
-import Hummingbird
+import HummingbirdCore
 import HummingbirdTLS
 import Kernel
 import Logging
 import NIOCore
+import NIOPosix
 import NIOSSL
 import OCISpec
 import ServiceLifecycle
@@ -30,7 +31,23 @@ public struct RegistryServer: Sendable {
 
     /// Serves until SIGTERM or SIGINT; then finishes what is under way, for a while.
     /// - Parameter onListening: told the address with its port.
-    public func run(onListening: @escaping @Sendable (String) -> Void) async throws {
+    public func run(onListening: @escaping @Sendable (String) -> Void) throws(KernelError) {
+        do {
+            // The main thread has nothing else to do but wait for the others.
+            try MultiThreadedEventLoopGroup.singleton.any()
+                .makeFutureWithTask { try await serve(onListening) }.wait()
+        } catch let error as KernelError {
+            throw error
+        } catch let error as IOError {
+            throw KernelError(
+                "listen", "\(options.host):\(options.port)", Errno(rawValue: error.errnoCode))
+        } catch {
+            throw KernelError(
+                "serve", "\(options.host):\(options.port)", .inputOutput, remedy: "\(error).")
+        }
+    }
+
+    private func serve(_ onListening: @escaping @Sendable (String) -> Void) async throws {
         let server = try builder().buildServer(
             configuration: .init(
                 address: .hostname(options.host, port: options.port), serverName: nil),

@@ -47,8 +47,10 @@ final class RegistryStore: Sendable {
 
     /// The names of all repositories, in order.
     func repositories() throws(KernelError) -> [RepositoryName] {
-        try namesInDirectory(root + "/repositories").compactMap { RepositoryName(directoryName: $0) }
-            .sorted { $0.description < $1.description }
+        try namesInDirectory(root + "/repositories").compactMap {
+            RepositoryName(directoryName: $0)
+        }
+        .sorted { $0.description < $1.description }
     }
 
     /// Runs `body` while nobody else changes this repository.

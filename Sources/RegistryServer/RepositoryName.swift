@@ -41,7 +41,7 @@ struct RepositoryName: Hashable, Sendable, CustomStringConvertible {
 
     private static func isSeparator(_ run: ArraySlice<UInt8>) -> Bool {
         if run.allSatisfy({ $0 == UInt8(ascii: "-") }) { return true }
-        return ["." , "_", "__"].contains(String(decoding: run, as: UTF8.self))
+        return [".", "_", "__"].contains(String(decoding: run, as: UTF8.self))
     }
 
     private static func isAlphanumeric(_ byte: UInt8) -> Bool {

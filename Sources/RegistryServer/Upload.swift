@@ -90,7 +90,9 @@ final class Upload: Sendable {
     }
 
     private func write(_ bytes: ByteBuffer, _ state: inout State) throws(KernelError) {
-        guard let number = state.file?.number else { throw KernelError("write", path, .badDescriptor) }
+        guard let number = state.file?.number else {
+            throw KernelError("write", path, .badDescriptor)
+        }
         let failure = bytes.withUnsafeReadableBytes { bytes in writeAll(bytes, to: number) }
         if let failure {
             // What the hash has not seen must not stay.

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// The name of an upload: a random UUID. Whoever knows it may go on with the upload.

@@ -40,7 +40,7 @@ final class Uploads: Sendable {
                 let upload = try Upload(id, name, in: store, hashing: nil)
                 active[id] = upload
                 return upload
-            } catch where error.errno == .noSuchFile {
+            } catch  where error.errno == .noSuchFile {
                 throw RegistryError.uploadUnknown
             }
         }

@@ -23,7 +23,9 @@ struct WebToken {
         let signed = Array("\(parts[0]).\(parts[1])".utf8)
         // The key says which algorithm it is for; the token only may agree. A token that could
         // choose would choose "none", or take a public key for a password.
-        guard keys.contains(where: { $0.algorithm == algorithm && $0.verifies(signature, of: signed) })
+        guard
+            keys.contains(where: { $0.algorithm == algorithm && $0.verifies(signature, of: signed) }
+            )
         else { throw SpecificationError("the token", "not signed by a key of the issuer") }
         guard let claims = WebToken.json(parts[1]) else {
             throw SpecificationError("the token", "its claims are not JSON")
@@ -44,10 +46,16 @@ struct WebToken {
         guard try claims["iss"].string() == issuer else {
             throw claims["iss"].error("it is another issuer's")
         }
-        let audience = (try? claims["aud"].strings()) ?? [try claims["aud"].string()]
-        guard audience.contains(service) else { throw claims["aud"].error("it is for another service") }
+        // One, or several.
+        let audience = try? [claims["aud"].string()]
+        let audiences = if let audience { audience } else { try claims["aud"].strings() }
+        guard audiences.contains(service) else {
+            throw claims["aud"].error("it is for another service")
+        }
         // Clocks differ; a minute is what distribution allows, too.
-        guard try claims["exp"].integer() > now - 60 else { throw claims["exp"].error("it has expired") }
+        guard try claims["exp"].integer() > now - 60 else {
+            throw claims["exp"].error("it has expired")
+        }
         if let start = try claims["nbf"].present?.integer(), start > now + 60 {
             throw claims["nbf"].error("it does not count yet")
         }
@@ -94,7 +102,8 @@ enum SigningKey: Sendable {
     func verifies(_ signature: [UInt8], of bytes: [UInt8]) -> Bool {
         switch self {
         case .p256(let key):
-            guard let signature = try? P256.Signing.ECDSASignature(rawRepresentation: signature) else {
+            guard let signature = try? P256.Signing.ECDSASignature(rawRepresentation: signature)
+            else {
                 return false
             }
             return key.isValidSignature(signature, for: bytes)

@@ -12,29 +12,30 @@ import Terminal
         With `gc` it collects garbage in its store instead, while no server has it open.
         """,
         options: [
-            Option("root", nil, .required("DIR"), "Keep everything there [/var/lib/hull/registry]."),
+            Option(
+                "root", nil, .required("DIR"), "Keep everything there [/var/lib/hull/registry]."),
             Option("listen", "l", .required("HOST:PORT"), "Listen there [127.0.0.1:5000]."),
             Option("tls-cert", nil, .required("FILE"), "The server's certificate chain, in PEM."),
             Option("tls-key", nil, .required("FILE"), "Its private key, in PEM."),
             Option("htpasswd", nil, .required("FILE"), "Who may come in, from `htpasswd -B`."),
-            Option("token", nil, "Give out Bearer tokens for those passwords, at /token."),
-            Option("anonymous-pull", nil, "With --token: whoever has no password may pull."),
+            Option("token", nil, .none, "Give out Bearer tokens for those passwords, at /token."),
+            Option("anonymous-pull", nil, .none, "With --token: whoever has no password may pull."),
             Option("token-realm", nil, .required("URL"), "Take another service's tokens."),
             Option("token-key", nil, .required("FILE"), "That service's public key, in PEM."),
             Option("token-issuer", nil, .required("NAME"), "How tokens call their issuer."),
             Option("token-service", nil, .required("NAME"), "How tokens call this registry."),
-            Option("read-only", nil, "Take no pushes and delete nothing."),
-            Option("no-delete", nil, "Delete nothing."),
+            Option("read-only", nil, .none, "Take no pushes and delete nothing."),
+            Option("no-delete", nil, .none, "Delete nothing."),
             Option("max-blob", nil, .required("SIZE"), "The largest blob [64g]."),
             Option("max-manifest", nil, .required("SIZE"), "The largest manifest [4m]."),
             Option("max-store", nil, .required("SIZE"), "How much the store may hold."),
             Option("upload-expiry", nil, .required("SECONDS"), "Forget idle uploads [86400]."),
             Option("patience", nil, .required("SECONDS"), "Close stalled connections [60]."),
             Option("stop-timeout", nil, .required("SECONDS"), "Then stop all the same [30]."),
-            Option("no-access-log", nil, "Write no line for each request."),
-            Option("insecure", nil, "Let others reach it without password and TLS."),
-            Option("untagged", nil, "gc: take manifests too that no tag leads to."),
-            Option("dry-run", nil, "gc: only tell what would be taken."),
+            Option("no-access-log", nil, .none, "Write no line for each request."),
+            Option("insecure", nil, .none, "Let others reach it without password and TLS."),
+            Option("untagged", nil, .none, "gc: take manifests too that no tag leads to."),
+            Option("dry-run", nil, .none, "gc: only tell what would be taken."),
         ],
         notes: """
             Try it:   hull-registry --root /tmp/registry &
@@ -42,37 +43,25 @@ import Terminal
             GET /health answers whoever asks. SIGTERM lets requests finish.
             """)
 
-    static func main() async {
-        do throws(KernelError) {
-            let arguments = try command.parse(["hull-registry"] + CommandLine.arguments.dropFirst())
-            if arguments.has("help") { exit(command.showHelp()) }
-            signal(SIGPIPE, SIG_IGN)
-            switch arguments.operands {
-            case []: try await serve(try RegistryOptions(arguments))
-            case ["gc"]: try collect(arguments)
-            default:
+    static func main() {
+        Program.run { arguments throws(KernelError) in
+            let arguments = try command.parse(arguments)
+            if arguments.has("help") { return command.showHelp() }
+            switch arguments.operands.joined(separator: " ") {
+            case "": try serve(try RegistryOptions(arguments))
+            case "gc": try collect(arguments)
+            case let other:
                 throw KernelError(
-                    "command", arguments.operands.joined(separator: " "), .invalidArgument,
-                    remedy: "See `hull-registry --help`.")
+                    "command", other, .invalidArgument, remedy: "See `hull-registry --help`.")
             }
-        } catch {
-            Program.fail(error, in: "hull-registry")
+            return 0
         }
     }
 
-    private static func serve(_ options: RegistryOptions) async throws(KernelError) {
-        let server = try RegistryServer(options)
-        do {
-            try await server.run { address in
-                let scheme = options.certificate == nil ? "http" : "https"
-                Program.write("Listening on \(scheme)://\(address)\n")
-            }
-        } catch let error as KernelError {
-            throw error
-        } catch {
-            throw KernelError(
-                "serve", "\(options.host):\(options.port)", Errno(rawValue: EIO),
-                remedy: "\(error)")
+    private static func serve(_ options: RegistryOptions) throws(KernelError) {
+        try RegistryServer(options).run { address in
+            let scheme = options.certificate == nil ? "http" : "https"
+            Program.write("Listening on \(scheme)://\(address)\n")
         }
     }
 
