@@ -11,7 +11,7 @@ import Kernel
 struct LayerUnpacker: ~Copyable {
     /// As deep as directories may lie: more than anybody has, and few enough to be
     /// removed again with one descriptor for each.
-    private static let depthLimit = 256
+    static let depthLimit = 256
 
     private let root: Descriptor
     private let archive: String
@@ -271,17 +271,7 @@ struct LayerUnpacker: ~Copyable {
     }
 
     private func openDirectory(_ path: LayerPath) throws(KernelError) -> Descriptor {
-        var how = open_how()
-        how.flags = UInt64(O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        how.resolve = UInt64(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV)
-        let number = path.bytes.withCName {
-            openat2(root.number, $0, &how, MemoryLayout<open_how>.size)
-        }
-        if number >= 0 { return Descriptor(owning: number) }
-        let errno = Errno.current
-        let isLink = errno.rawValue == ELOOP
-        let remedy = isLink ? "\(path.bytes.shown) is a symbolic link; that is not followed." : nil
-        throw KernelError("openat2", path.bytes.shown, errno, remedy: remedy)
+        try openBeneath(path.bytes, at: root.number)
     }
 }
 

@@ -117,22 +117,3 @@ public struct Snapshots: Sendable {
         return sum
     }
 }
-
-/// The archive in `source`, whether it is packed or not.
-func unpacked(
-    _ source: some ByteSource, named name: String
-) throws(KernelError) -> PeekedSource {
-    let source = try PeekedSource(source, count: 6)
-    if source.head.starts(with: [0x1F, 0x8B]) {
-        return try PeekedSource(GzipSource(source, named: name), count: 0)
-    }
-    let others: [(magic: [UInt8], program: String)] = [
-        ([0x28, 0xB5, 0x2F, 0xFD], "zstd"), ([0xFD, 0x37, 0x7A, 0x58, 0x5A], "xz"),
-        ([0x42, 0x5A, 0x68], "bzip2"),
-    ]
-    for other in others where source.head.starts(with: other.magic) {
-        throw corrupt(
-            name, "It is packed by \(other.program); unpack it with `\(other.program) -d`.")
-    }
-    return source
-}
