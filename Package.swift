@@ -141,6 +141,14 @@ let package = Package(
         // They run the executables and look at the kernel from outside.
         .testTarget(name: "SandboxTests", dependencies: ["CLinux"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
+        // They run hull-registry and speak to it, politely and not.
+        .testTarget(
+            name: "RegistryServerTests",
+            dependencies: [
+                "RegistryServer", "CLinux", "OCISpec", "Kernel",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+            ]),
         // Beside podman, skopeo, docker, umoci and Debian's docker-registry.
         .testTarget(name: "InteropTests", dependencies: ["CLinux", "OCISpec"]),
         .testTarget(

@@ -31,7 +31,8 @@ struct WebToken {
             throw SpecificationError("the token", "its claims are not JSON")
         }
         try WebToken.check(claims, issuer: issuer, service: service, now: now)
-        access = Access(try claims["sub"].optionalString(), try WebToken.grants(claims))
+        let user = try claims["sub"].optionalString()
+        access = Access(user == "" ? nil : user, try WebToken.grants(claims))
     }
 
     private static func json(_ part: Substring) -> JSONReader? {
