@@ -1,0 +1,6 @@
+import Registry
+import Terminal
+
+@main enum Main {
+    static func main() { Program.write("\n") }
+}
