@@ -79,8 +79,9 @@ let package = Package(
                 "Images", "OCISpec", "Kernel",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .target(
             name: "RegistryServer",
@@ -104,7 +105,7 @@ let package = Package(
         stage("stage07-privileges"),
         // Not static executables: looking up a host's name loads libraries of the machine's.
         .executableTarget(
-            name: "stage09-registry", dependencies: ["Registry", "Terminal"],
+            name: "stage09-registry", dependencies: ["Registry", "Isolation", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLibraries),
         .executableTarget(
             name: "hull-registry", dependencies: ["RegistryServer", "Terminal"],
