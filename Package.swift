@@ -30,6 +30,7 @@ let package = Package(
         .executable(name: "stage05-identity", targets: ["stage05-identity"]),
         .executable(name: "stage06-cgroups", targets: ["stage06-cgroups"]),
         .executable(name: "stage07-privileges", targets: ["stage07-privileges"]),
+        .executable(name: "stage08-images", targets: ["stage08-images"]),
         .executable(name: "stage09-registry", targets: ["stage09-registry"]),
         .executable(name: "hull", targets: ["hull"]),
         .executable(name: "hull-registry", targets: ["hull-registry"]),
@@ -95,6 +96,10 @@ let package = Package(
         .target(
             name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap", "CLinux"]),
 
+        .target(
+            name: "ImageCommands",
+            dependencies: ["Engine", "Images", "Isolation", "OCISpec", "Terminal"]),
+
         // The stages, the engine, and the program that attacks them.
         stage("stage01-chroot"),
         stage("stage02-pid"),
@@ -111,7 +116,11 @@ let package = Package(
             name: "hull-registry", dependencies: ["RegistryServer", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLibraries),
         .executableTarget(
-            name: "hull", dependencies: ["Engine", "Terminal"],
+            name: "stage08-images",
+            dependencies: ["ImageCommands", "Images", "Isolation", "Terminal"],
+            swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
+        .executableTarget(
+            name: "hull", dependencies: ["ImageCommands", "Engine", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
             name: "hull-probe", dependencies: ["Kernel", "Terminal", "CLinux"],
@@ -127,6 +136,8 @@ let package = Package(
         // They run the executables and look at the kernel from outside.
         .testTarget(name: "SandboxTests", dependencies: ["CLinux"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
+        // Beside podman, skopeo, docker, umoci and Debian's docker-registry.
+        .testTarget(name: "InteropTests", dependencies: ["CLinux", "OCISpec"]),
         .testTarget(
             name: "BookTests",
             dependencies: [

@@ -18,6 +18,9 @@ rootfs_packages=(busybox-static)
 network_packages=(nftables iproute2)
 # What gives an ordinary user ids, a network, and an overlay where the kernel has none.
 rootless_packages=(uidmap passt fuse-overlayfs)
+# The other programs that make, move and run images, for the tests of both together.
+interop_packages=(podman docker.io skopeo umoci docker-registry crun apache2-utils openssl attr
+    zstd jq)
 
 # Saying things ----------------------------------------------------------------
 
@@ -132,9 +135,17 @@ install_packages() {
     return "$code"
 }
 
-apt_install() {
+# No daemon that comes with a package is started: the tests start their own.
+apt_install() (
+    policy=/usr/sbin/policy-rc.d
+    if [[ ! -e $policy ]]; then
+        trap 'rm -f -- "$policy"' EXIT
+        trap 'exit 1' INT TERM HUP
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
-}
+)
 
 # Building ---------------------------------------------------------------------
 

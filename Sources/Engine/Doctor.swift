@@ -42,7 +42,7 @@ public struct Finding: Sendable {
     public let cost: String
     /// How to get it; empty where all is well.
     public let remedy: String
-    /// Whether stages 1 to 3 and `hull run` need it.
+    /// Whether the stages and `hull run` need it.
     public let isNeeded: Bool
 
     /// Nothing to complain of.
@@ -51,7 +51,7 @@ public struct Finding: Sendable {
             check: check, verdict: .ok, detail: detail, cost: "", remedy: "", isNeeded: false)
     }
 
-    /// Something that stages 1 to 3 do without.
+    /// Something that the stages do without.
     static func warning(
         _ check: String, _ detail: String, costs cost: String, remedy: String
     ) -> Finding {
@@ -70,6 +70,6 @@ public struct Finding: Sendable {
             isNeeded: isNeeded)
     }
 
-    /// Whether this alone keeps stages 1 to 3 and `hull run` from working.
+    /// Whether this alone keeps the stages and `hull run` from working.
     public var isFatal: Bool { isNeeded && verdict == .missing }
 }

@@ -42,12 +42,8 @@ extension ContentStore {
     /// Reads the manifest and the configuration behind an entry of the index.
     func load(_ entry: ContentDescriptor) throws(KernelError) -> Image {
         let descriptor = try ownManifest(entry)
-        let manifest = try read(descriptor) { json throws(SpecificationError) in
-            try ImageManifest(json)
-        }
-        let configuration = try read(manifest.configuration) { json throws(SpecificationError) in
-            try ImageConfiguration(json)
-        }
+        let manifest = try manifest(descriptor)
+        let configuration = try configuration(manifest.configuration)
         guard configuration.diffIDs.count == manifest.layers.count else {
             throw corrupt(
                 blobPath(manifest.configuration.digest),
@@ -62,7 +58,7 @@ extension ContentStore {
     /// The manifest for this machine, where the entry is an index of several.
     private func ownManifest(_ entry: ContentDescriptor) throws(KernelError) -> ContentDescriptor {
         guard MediaType.isIndex(entry.mediaType) else { return entry }
-        let index = try read(entry) { json throws(SpecificationError) in try ImageIndex(json) }
+        let index = try imageIndex(entry)
         let own = index.manifests.first { $0.platform?.matches(.host) ?? false }
         guard let own else {
             throw KernelError(

@@ -43,6 +43,7 @@ public struct ImageImporter: Sendable {
         // Before the long work: a slip in a change should not cost a minute.
         var process = ImageProcess()
         for change in changes { try process.apply(change) }
+        let lease = try store.hold()
         let layer = try addLayer(input, progress)
         let configuration = ImageConfiguration(
             platform: .host, created: created, process: process, diffIDs: [layer.diffID],
@@ -52,6 +53,7 @@ public struct ImageImporter: Sendable {
         let manifest = ImageManifest(configuration: configurationBlob, layers: [layer.blob])
         let manifestBlob = try store.write(manifest.json, as: MediaType.manifest)
         try store.tag(manifestBlob, as: reference)
+        lease.release()
         return configurationBlob.digest
     }
 

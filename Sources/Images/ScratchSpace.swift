@@ -7,6 +7,9 @@ import Kernel
 /// The kernel drops the lock when the process dies, however it dies. So an entry that can be locked
 /// by somebody else is an orphan, and the next one who starts something clears it.
 struct ScratchSpace {
+    /// How the names of downloads end, which are not swept.
+    static let download = ".part"
+
     let directory: String
 
     /// Makes a file to write, and clears what others left.
@@ -35,7 +38,8 @@ struct ScratchSpace {
         try makeDirectories(directory, mode: 0o700, why: "a place for what is not finished yet")
         let lock = try FileLock(directory + "/lock")
         for name in try namesInDirectory(directory) where name != "lock" {
-            removeIfOrphaned(directory + "/" + name)
+            // A download that was broken off is gone on with.
+            if !name.hasSuffix(ScratchSpace.download) { removeIfOrphaned(directory + "/" + name) }
         }
         return lock
     }
@@ -54,18 +58,37 @@ struct ScratchSpace {
 struct ScratchEntry: ~Copyable {
     let path: String
     let descriptor: Descriptor
+
+    /// Gives the descriptor away, and with it the lock.
+    consuming func release() -> Descriptor { descriptor }
 }
 
 /// Holds a lock on a file; given back when the value goes, or the process. See `flock(2)`.
-struct FileLock: ~Copyable {
+struct FileLock: ~Copyable, Sendable {
     private let file: Descriptor
 
-    /// Waits until nobody else has it.
-    init(_ path: String) throws(KernelError) {
+    /// Waits until nobody else has it or, where it `isShared`, nobody has it alone.
+    init(_ path: String, isShared: Bool = false) throws(KernelError) {
         let file = try Descriptor.open(path, O_RDWR | O_CREAT, mode: 0o600)
-        while flock(file.number, LOCK_EX) < 0 {
+        while flock(file.number, isShared ? LOCK_SH : LOCK_EX) < 0 {
             let errno = Errno.current
             if errno != .interrupted { throw KernelError("flock", path, errno) }
+        }
+        self.file = file
+    }
+
+    /// nil where others still have it when so many seconds are over.
+    init?(_ path: String, patience: Double) throws(KernelError) {
+        let file = try Descriptor.open(path, O_RDWR | O_CREAT, mode: 0o600)
+        var left = Int(patience * 100)
+        while flock(file.number, LOCK_EX | LOCK_NB) < 0 {
+            let errno = Errno.current
+            guard errno == .wouldBlock || errno == .interrupted else {
+                throw KernelError("flock", path, errno)
+            }
+            if left <= 0 { return nil }
+            left -= 1
+            usleep(10_000)
         }
         self.file = file
     }

@@ -42,8 +42,11 @@ public struct Snapshots: Sendable {
         return directories
     }
 
+    /// Whether the layer is unpacked, with everything in it.
+    public func has(_ chain: Digest) -> Bool { access(path + "/" + chain.hex, F_OK) == 0 }
+
     /// The chain id of each layer, the lowest first.
-    static func chainIDs(_ diffIDs: [Digest]) -> [Digest] {
+    public static func chainIDs(_ diffIDs: [Digest]) -> [Digest] {
         var chains: [Digest] = []
         for diffID in diffIDs {
             let chain = chains.last.map { digest(of: "\($0) \(diffID)".utf8) }
@@ -55,13 +58,14 @@ public struct Snapshots: Sendable {
     /// Unpacks an archive as the snapshot `chain`. All of it comes in place at once, or nothing.
     ///
     /// - Throws: `EBADMSG` where the archive is not what `diffID` says.
-    func add(
+    public func add(
         _ chain: Digest, _ archive: some ByteSource, named name: String, diffID: Digest
     ) throws(KernelError) {
         let scratch = try ScratchSpace(directory: path + "/unpacking").makeDirectory()
         do throws(KernelError) {
             let size = try unpack(
-                HashingSource(archive), named: name, into: scratch.path + "/fs", diffID)
+                HashingSource(archive, diffID.algorithm), named: name, into: scratch.path + "/fs",
+                diffID)
             try replaceFile(scratch.path + "/size", with: "\(size)\n".utf8, durable: false)
             // All its files have to outlive a power cut before the name says that they are there.
             if syncfs(scratch.descriptor.number) < 0 {
@@ -118,7 +122,7 @@ public struct Snapshots: Sendable {
 }
 
 /// The archive in `source`, whether it is packed or not.
-func unpacked(
+public func unpacked(
     _ source: some ByteSource, named name: String
 ) throws(KernelError) -> PeekedSource {
     let source = try PeekedSource(source, count: 6)

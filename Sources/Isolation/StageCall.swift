@@ -6,18 +6,21 @@ import Terminal
 public struct StageCall: Sendable {
     /// The options before the operands.
     public let options: Arguments
-    /// The root file system's directory.
+    /// The root file system's directory or, from stage 8 on, the image's name.
     public let rootfs: String
     /// The command, connected to the stage's own standard streams.
     public let process: SandboxedProcess
 
     /// Reads a stage's command line, starts the narrator, and answers `--help`.
     ///
-    /// - Parameter protectsProgram: whether the program's own file is kept from the sandbox.
+    /// - Parameters:
+    ///   - protectsProgram: whether the program's own file is kept from the sandbox.
+    ///   - takesImage: whether the root file system is named by an image and not by a directory.
     /// - Returns: nil where there is nothing to run because help was asked for.
     /// - Throws: what is wrong with the command line, or with standard input.
     public init?(
-        _ command: Command, _ arguments: [String], protectsProgram: Bool = false
+        _ command: Command, _ arguments: [String], protectsProgram: Bool = false,
+        takesImage: Bool = false
     ) throws(KernelError) {
         options = try command.parse(arguments)
         if options.has("help") {
@@ -27,7 +30,7 @@ public struct StageCall: Sendable {
         guard options.operands.count >= 2 else { throw command.missing(operandsOf: options) }
         try options.startNarrator()
         rootfs = options.operands[0]
-        try checkRootfs(rootfs)
+        if !takesImage { try checkRootfs(rootfs) }
         // Before anything is changed: it starts the program over again.
         if protectsProgram { try RuntimeProgram.protect() }
         let inputIsOpen = Program.secureStandardDescriptors()
@@ -42,10 +45,14 @@ public struct StageCall: Sendable {
     // book: begin stage-run
     /// Runs the command in a container of these parts, on an overlay over the root file system.
     ///
+    /// - Parameter layers: what an image's root file system is made of, topmost first.
     /// - Returns: the exit code of the command.
-    public func run(in parts: ContainerParts) throws(KernelError) -> Int32 {
+    public func run(
+        in parts: ContainerParts, on layers: [String]? = nil
+    ) throws(KernelError) -> Int32 {
+        let lower = if let layers { layers } else { [try resolvedRootfs()] }
         let list = try parts.mechanisms(
-            named: "sandbox-\(randomName().prefix(4))", lower: [try resolvedRootfs()], upper: upper)
+            named: "sandbox-\(randomName().prefix(4))", lower: lower, upper: upper)
         var sandbox = Sandbox(list, running: parts.privileges?.process(process) ?? process)
         return try sandbox.run().code
     }

@@ -5,7 +5,7 @@ import Glibc
 ///
 /// Every descriptor is close-on-exec, because `deinit` does not run across
 /// `execve(2)`: whatever were left open would be the sandboxed program's.
-public struct Descriptor: ~Copyable {
+public struct Descriptor: ~Copyable, Sendable {
     /// The kernel's number for it.
     public let number: CInt
 

@@ -41,7 +41,9 @@ public struct ImageReference: Hashable, Sendable {
         guard registry.utf8.count + repository.utf8.count < 255 else {
             throw fail("a name has no more than 255 characters")
         }
-        guard !Digest.isHex(rest.utf8) else { throw fail("64 digits are an id, not a name") }
+        guard rest.utf8.count != 64 || !Digest.isHex(rest.utf8) else {
+            throw fail("64 digits are an id, not a name")
+        }
         self.registry = registry
         self.repository = repository
         self.digest = digest

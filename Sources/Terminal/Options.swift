@@ -45,7 +45,8 @@ public struct Command: Sendable {
     /// The words it is called by, such as `hull run`.
     public let name: String
     let operands: String
-    let summary: String
+    /// What it does, in one sentence.
+    public let summary: String
     let options: [Option]
     let notes: String
 
@@ -59,6 +60,17 @@ public struct Command: Sendable {
         self.options = options + [.help]
         self.notes = notes
     }
+
+    private init(_ other: Command, name: String) {
+        self.name = name
+        operands = other.operands
+        summary = other.summary
+        options = other.options
+        notes = other.notes
+    }
+
+    /// The same command, called by another name.
+    public func renamed(_ name: String) -> Command { Command(self, name: name) }
 
     /// Reads the options at the front of `arguments`, the first of which is the program's name.
     ///

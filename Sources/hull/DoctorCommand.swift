@@ -11,7 +11,7 @@ enum DoctorCommand {
         "Say what works on this machine, and what it takes for the rest.",
         options: [Option("json", nil, .none, "As JSON, for programs.")],
         notes: "With `network`, say why packets of containers don't get through, and what helps.\n"
-            + "Exit codes: 0 if stages 1 to 3 and `hull run` work as this user, else 1.")
+            + "Exit codes: 0 if the stages and `hull run` work as this user, else 1.")
 
     static func run(_ arguments: [String]) throws(KernelError) -> Int32 {
         let isNetwork = arguments.dropFirst().first == "network"

@@ -1,4 +1,5 @@
 import Glibc
+import ImageCommands
 import Isolation
 import Kernel
 import Terminal
@@ -19,9 +20,7 @@ import Terminal
           rm            Remove containers that have ended
 
         Images:
-          images        List images
-          image import  Make an image from a directory or a tar archive
-
+        \(ImageCommand.summaries(width: 12))
         This machine:
           doctor        Say what works here, and what it takes for the rest
 
@@ -38,22 +37,19 @@ import Terminal
             case "pause": return try PauseCommand.pause.run(rest(words), state)
             case "unpause": return try PauseCommand.unpause.run(rest(words), state)
             case "rm": return try RmCommand.run(rest(words), state)
-            case "images": return try ImagesCommand.run(rest(words), stateRoot: state.root)
-            case "image" where words.dropFirst().first == "import":
-                return try ImageImportCommand.run(rest(words, after: 2), stateRoot: state.root)
             case "doctor": return try DoctorCommand.run(rest(words))
             case "--help", "-h", "help":
                 Program.write(help)
                 return 0
-            default: return try refuse(words)
+            default:
+                guard let command = ImageCommand.find(words) else { return try refuse(words) }
+                return try command.run(words, in: state, of: "hull")
             }
         }
     }
 
     /// The command's own arguments, behind its name.
-    private static func rest(_ words: [String], after count: Int = 1) -> [String] {
-        ["hull"] + words.dropFirst(count)
-    }
+    private static func rest(_ words: [String]) -> [String] { ["hull"] + words.dropFirst() }
 
     private static func refuse(_ words: [String]) throws(KernelError) -> Int32 {
         throw KernelError(

@@ -22,11 +22,11 @@ enum PsCommand {
     }
 
     private static func table(_ containers: [Container]) -> String {
-        let now = Timestamp.now
+        let now = Timestamp.now.seconds
         let rows = containers.map { container in
             [
                 container.record.id, container.record.image, container.state,
-                Age.text(of: container.record.created, at: now),
+                Age.text(secondsAgo: now - container.record.created.seconds),
                 container.record.command.joined(separator: " "),
             ]
         }

@@ -15,6 +15,7 @@ enum Products {
     static let identity = directory + "/stage05-identity"
     static let controlGroups = directory + "/stage06-cgroups"
     static let privileges = directory + "/stage07-privileges"
+    static let images = directory + "/stage08-images"
     static let hull = directory + "/hull"
     static let probe = directory + "/hull-probe"
 

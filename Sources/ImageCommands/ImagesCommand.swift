@@ -3,30 +3,21 @@ import Kernel
 import OCISpec
 import Terminal
 
-/// `hull images`: which images there are.
+/// `images`: which images there are.
 enum ImagesCommand {
-    static let command = Command(
-        "hull images", "", "List the images that are here, the newest first.",
-        options: [
-            Option("quiet", "q", .none, "Only the ids."),
-            Option("json", nil, .none, "For programs: one array of objects."),
-        ])
-
-    /// Lists. `arguments` begins with the command's own name.
-    static func run(_ arguments: [String], stateRoot: String) throws(KernelError) -> Int32 {
-        let parsed = try command.parse(arguments)
-        if parsed.has("help") {
-            Program.write(command.help)
-            return 0
-        }
-        if let surplus = parsed.operands.first {
-            throw KernelError(
-                "arguments", surplus, .invalidArgument, remedy: "See `hull images --help`.")
-        }
-        let images = try ContentStore(stateRoot: stateRoot).images(Snapshots(stateRoot: stateRoot))
-        if parsed.has("json") {
+    static let entry = ImageCommand(
+        Command(
+            "images", "", "List the images that are here, the newest first.",
+            options: [
+                Option("quiet", "q", .none, "Only the ids."),
+                Option("json", nil, .none, "For programs: one array of objects."),
+            ])
+    ) { call throws(KernelError) in
+        try call.expectOperands(0...0)
+        let images = try call.store.images(call.snapshots)
+        if call.options.has("json") {
             Program.write(JSON.array(images.map(json)).text(indent: 2) + "\n")
-        } else if parsed.has("quiet") {
+        } else if call.options.has("quiet") {
             Program.write(images.map { $0.id.short + "\n" }.joined())
         } else {
             Program.write(table(images))
@@ -48,11 +39,12 @@ enum ImagesCommand {
     private static func table(_ images: [ImageSummary]) -> String {
         let style = Style(for: 1)
         let heads = ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"].map(style.bold)
-        let now = Timestamp.now
+        let now = Timestamp.now.seconds
         let rows = images.map { image in
             [
                 image.reference?.familiarName ?? "<none>", image.reference?.tag ?? "<none>",
-                image.id.short, image.created.map { Age.text(of: $0, at: now) } ?? "unknown",
+                image.id.short,
+                image.created.map { Age.text(secondsAgo: now - $0.seconds) } ?? "unknown",
                 ByteCount.text(image.size),
             ]
         }

@@ -1,11 +1,10 @@
-import OCISpec
-
 /// Moments as people tell them.
-enum Age {
-    /// How long ago, in the largest unit of which there are at least two.
-    static func text(of moment: Timestamp, at now: Timestamp) -> String {
-        let seconds = now.seconds - moment.seconds
-        if seconds < 0 { return moment.description }
+public enum Age {
+    /// How long ago something was, in the largest unit of which there are at least two.
+    ///
+    /// - Parameter seconds: how many seconds have gone by since; negative for what is to come.
+    public static func text(secondsAgo seconds: Int) -> String {
+        if seconds < 0 { return "in the future" }
         let units = [
             ("years", 31_536_000), ("months", 2_592_000), ("weeks", 604_800), ("days", 86_400),
             ("hours", 3_600), ("minutes", 60),

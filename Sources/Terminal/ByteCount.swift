@@ -1,7 +1,7 @@
 /// Numbers of bytes as people read them.
-enum ByteCount {
+public enum ByteCount {
     /// Three digits and a unit, in powers of 1000 as Docker shows them: `4.21 MB`.
-    static func text(_ count: Int) -> String {
+    public static func text(_ count: Int) -> String {
         var number = Double(count)
         var unit = 0
         let units = ["B", "kB", "MB", "GB", "TB", "PB"]

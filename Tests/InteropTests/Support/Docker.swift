@@ -1,0 +1,53 @@
+import Foundation
+
+/// Docker: a daemon on a socket of its own, with all its state in one directory.
+final class Docker: Sendable {
+    private let directory: String
+    private let daemon: Daemon
+    private var socket: String { "unix://\(directory)/socket" }
+
+    init(in directory: String) throws {
+        self.directory = directory
+        try FileManager.default.createDirectory(
+            atPath: directory + "/tmp", withIntermediateDirectories: true)
+        daemon = try Daemon(
+            Daemon.contained([
+                "sh", "-c", "mount -t tmpfs -o mode=755 tmpfs /run && exec \"$@\"", "dockerd",
+                "/usr/sbin/dockerd", "--host", "unix://\(directory)/socket",
+                "--data-root", directory + "/data", "--exec-root", "/run/docker",
+                "--pidfile", "/run/docker.pid", "--storage-driver", "vfs",
+                "--bridge", "none", "--iptables=false", "--ip6tables=false",
+                "--ip-forward=false", "--ip-masq=false",
+                "--exec-opt", "native.cgroupdriver=cgroupfs",
+            ]), environment: ["TMPDIR": directory + "/tmp"], log: directory + "/log")
+        try daemon.wait { try outcome(of: ["version"]).code == 0 }
+    }
+
+    private func outcome(of words: [String], input: String = "/dev/null") throws -> Outcome {
+        try InteropTests.outcome(
+            of: ["/usr/bin/docker", "--host", socket, "--config", directory + "/config"] + words,
+            input: input)
+    }
+
+    /// Runs `docker WORDS…` and returns what it printed.
+    @discardableResult
+    func callAsFunction(_ words: String..., input: String = "/dev/null") throws -> String {
+        let outcome = try outcome(of: words, input: input)
+        guard outcome.code == 0 else { throw CommandFailure(description: "\(outcome)") }
+        return outcome.text
+    }
+
+    /// What an image unpacks to, as Docker's simplest storage driver has it: a directory.
+    func tree(of image: String) throws -> String {
+        let layers = try self("image", "inspect", "-f", "{{join .RootFS.Layers \" \"}}", image)
+        let chain = try shell(
+            """
+            set -- \(layers); chain=$1; shift
+            for layer; do
+                chain=sha256:$(printf '%s %s' "$chain" "$layer" | sha256sum | cut -d ' ' -f 1)
+            done
+            cat "\(directory)/data/image/vfs/layerdb/sha256/${chain#sha256:}/cache-id"
+            """)
+        return "\(directory)/data/vfs/dir/\(chain)"
+    }
+}
