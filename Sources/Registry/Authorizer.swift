@@ -116,7 +116,7 @@ actor Authorizer {
         return try await fetch(request, isKnown: credential != nil)
     }
 
-    private func fetch(
+    nonisolated private func fetch(
         _ request: Request, isKnown: Bool
     ) async throws(TransferFailure) -> String {
         let request = request
@@ -175,7 +175,7 @@ actor Authorizer {
         return realm
     }
 
-    private func denied(_ remedy: String) -> TransferFailure {
+    nonisolated private func denied(_ remedy: String) -> TransferFailure {
         TransferFailure(KernelError("log in to", registry, .accessDenied, remedy: remedy))
     }
 }

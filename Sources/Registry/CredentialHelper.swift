@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Kernel
 import OCISpec
@@ -84,7 +85,7 @@ struct CredentialHelper: Sendable {
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, feed.reading.number, 0)
         posix_spawn_file_actions_adddup2(&actions, answer.writing.number, 1)
-        var words = [program, verb].map { strdup($0) } + [nil]
+        var words: [UnsafeMutablePointer<CChar>?] = [strdup(program), strdup(verb), nil]
         defer { for word in words { free(word) } }
         var child: pid_t = 0
         let code = posix_spawnp(&child, program, &actions, nil, &words, environ)

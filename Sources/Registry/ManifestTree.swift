@@ -21,8 +21,10 @@ struct ManifestTree: Sendable {
     ) async throws(TransferFailure) {
         var top = document
         if let platform {
-            for depth in 0... where top.isIndex {
+            var depth = 0
+            while top.isIndex {
                 guard depth < Self.depthLimit else { throw Self.tooDeep(document) }
+                depth += 1
                 let chosen = try choose(platform, from: top.index(), of: document)
                 top = try await sources.manifest(chosen)
             }

@@ -29,7 +29,8 @@ enum LoginCommand {
                 "option", "--password-stdin", .invalidArgument,
                 remedy: "Give --username too: there is nobody to ask.")
         }
-        let user = try options.value("username") ?? Prompt.line("Name: ")
+        var user = options.value("username") ?? ""
+        if !options.has("username") { user = try Prompt.line("Name: ") }
         let password = try fromInput ? passwordFromInput() : Prompt.secret("Password: ")
         guard !user.isEmpty, !password.isEmpty, !user.contains(":") else {
             throw KernelError(

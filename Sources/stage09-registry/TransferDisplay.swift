@@ -16,7 +16,7 @@ final class TransferDisplay: Sendable {
         case none
     }
 
-    private struct Layer {
+    fileprivate struct Layer {
         let descriptor: ContentDescriptor
         var step: BlobStep
         var travelled = 0
