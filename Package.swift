@@ -55,6 +55,7 @@ let package = Package(
         .systemLibrary(
             name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
         // The core. Arrows point down only.
         .target(name: "Kernel", dependencies: ["CLinux"]),
@@ -70,7 +71,7 @@ let package = Package(
         .target(
             name: "Images",
             dependencies: [
-                "OCISpec", "Kernel", "CLinux", "CZlib",
+                "OCISpec", "Kernel", "CLinux", "CZlib", "CZstd",
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
         // Everything that has threads: it is in programs of its own.

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <linux/fs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -103,6 +104,14 @@ int fsopen(const char *type, unsigned int flags) {
   return syscall(SYS_fsopen, type, flags);
 }
 
+int fsconfig_set_string(int context, const char *key, const char *value) {
+  return syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, key, value, 0);
+}
+
+int fsconfig_set_flag(int context, const char *key) {
+  return syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, key, NULL, 0);
+}
+
 int fsconfig_create(int context) {
   return syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
 }
@@ -123,6 +132,16 @@ dev_t device_number(unsigned int major, unsigned int minor) {
 unsigned int device_major(dev_t device) { return major(device); }
 
 unsigned int device_minor(dev_t device) { return minor(device); }
+
+int clone_file(int to, int from) { return ioctl(to, FICLONE, from); }
+
+ssize_t copy_range(int from, int to, size_t count) {
+  return syscall(SYS_copy_file_range, from, NULL, to, NULL, count, 0);
+}
+
+off_t seek_data(int fd, off_t offset) { return lseek(fd, offset, SEEK_DATA); }
+
+off_t seek_hole(int fd, off_t offset) { return lseek(fd, offset, SEEK_HOLE); }
 
 long file_system_magic(int fd) {
   struct statfs status;

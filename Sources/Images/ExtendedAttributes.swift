@@ -51,7 +51,9 @@ func setExtendedAttribute(
 /// found. Taken from an archive, that would let an image point anywhere in its lower layers. And
 /// a security label is this machine's policy, not the image's.
 func isFilesOwn(_ attribute: FileName) -> Bool {
-    !["trusted.overlay.", "user.overlay.", "security.selinux"].contains {
+    ![
+        "trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.", "security.selinux",
+    ].contains {
         attribute.starts(with: $0.utf8)
     }
 }
@@ -59,11 +61,16 @@ func isFilesOwn(_ attribute: FileName) -> Bool {
 /// Whether overlayfs is told to show nothing of the layers below in this directory.
 func isOpaque(_ name: FileName, at directory: CInt) -> Bool {
     let path = pathThroughProc(name, directory)
-    return opaqueAttributes.contains { attribute in
+    return (opaqueAttributes + ["user.fuseoverlayfs.opaque"]).contains { attribute in
         var value: UInt8 = 0
         let count = path.withCName { lgetxattr($0, attribute, &value, 1) }
         return count == 1 && value == UInt8(ascii: "y")
     }
+}
+
+/// Whether `name` in `directory` has the extended attribute.
+func hasAttribute(_ attribute: String, _ name: FileName, at directory: CInt) -> Bool {
+    pathThroughProc(name, directory).withCName { lgetxattr($0, attribute, nil, 0) } >= 0
 }
 
 /// The names of that mark: for an overlay of the machine's root, and for one (`userxattr`) in a

@@ -76,14 +76,14 @@ final class GzipSource: ByteSource {
 /// Packs what is written to it as gzip.
 ///
 /// There is no time and no name in the header, so the same bytes always give the same blob.
-final class GzipSink: ByteSink {
+public final class GzipSink: PackingSink {
     private let sink: any ByteSink
     private let output = WorkBuffer()
     private let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
 
     /// `level` 1 packs at twice the speed of the usual 6 and a tenth larger. An import
     /// is waited for, and its layer seldom travels.
-    init(_ sink: any ByteSink, level: CInt = 1) {
+    public init(_ sink: any ByteSink, level: CInt = 1) {
         self.sink = sink
         stream.initialize(to: z_stream())
         deflateInit2_(
@@ -96,7 +96,7 @@ final class GzipSink: ByteSink {
         stream.deallocate()
     }
 
-    func write(_ bytes: UnsafeRawBufferPointer) throws(KernelError) {
+    public func write(_ bytes: UnsafeRawBufferPointer) throws(KernelError) {
         if bytes.isEmpty { return }
         let start = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
         stream.pointee.next_in = UnsafeMutablePointer(mutating: start)
@@ -105,7 +105,7 @@ final class GzipSink: ByteSink {
     }
 
     /// Writes what is still held back, and the check sum.
-    func finish() throws(KernelError) {
+    public func finish() throws(KernelError) {
         while try deflateSome(Z_FINISH) != Z_STREAM_END {}
     }
 

@@ -67,10 +67,10 @@ public struct ImageImporter: Sendable {
             progress(Progress(step: "Unpacking", done: done, total: total))
         }
         let chain = Snapshots.chainIDs([diffID])[0]
-        if access(snapshots.path + "/" + chain.hex, F_OK) < 0 {
+        if !snapshots.has(chain) {
             let name = input.name
             try snapshots.add(
-                chain, try unpacked(content, named: name), named: name, diffID: diffID)
+                chain, on: nil, try unpacked(content, named: name), named: name, diffID: diffID)
         }
         try blob.commit()
         let descriptor = ContentDescriptor(

@@ -2,7 +2,8 @@ import CLinux
 import Glibc
 import Kernel
 
-/// Unpacks a layer's archive into a directory, in the form that overlayfs wants for a layer.
+/// Unpacks a layer's archive into a directory: an empty one, in the form that overlayfs wants for
+/// a layer, or one with the layers below in it, which become what the layer makes of them.
 ///
 /// The archive is somebody else's, and this runs as root. So nothing of it is ever a path
 /// for the kernel to walk freely: the parent of each entry is opened by `openat2(2)` below the
@@ -11,7 +12,7 @@ import Kernel
 struct LayerUnpacker: ~Copyable {
     /// As deep as directories may lie: more than anybody has, and few enough to be
     /// removed again with one descriptor for each.
-    private static let depthLimit = 256
+    static let depthLimit = 256
 
     private let root: Descriptor
     private let archive: String
@@ -23,8 +24,17 @@ struct LayerUnpacker: ~Copyable {
     /// How many bytes the regular files have.
     private(set) var size = 0
 
+    /// What this layer brought; nil where the layers below are not in the directory.
+    private var ownPaths: OwnPaths?
+
     /// Unpacks into the open directory `root`; errors call the archive `name`.
-    init(into root: borrowing Descriptor, named name: String) throws(KernelError) {
+    ///
+    /// - Parameter holdsLower: whether the directory has the layers below in it, so that a
+    ///   whiteout deletes at once.
+    init(
+        into root: borrowing Descriptor, named name: String, holdsLower: Bool = false
+    ) throws(KernelError) {
+        ownPaths = holdsLower ? OwnPaths() : nil
         let own = try root.duplicate()
         let first = try root.duplicate()
         self.root = own
@@ -51,7 +61,8 @@ struct LayerUnpacker: ~Copyable {
         }
         guard let name = path.parts.last else { return try setRoot(entry) }
         try open(parentOf: path)
-        if try makeWhiteout(name) { return }
+        if try makeWhiteout(name, path) { return }
+        ownPaths?.insert(path)
         try make(entry, name, path, reader)
         if case .hardLink = entry.kind { return }
         try setAttributes(entry, name)
@@ -155,29 +166,51 @@ struct LayerUnpacker: ~Copyable {
 
     /// Whether `name` was a mark for something deleted. Archives spell those `.wh.NAME`;
     /// overlayfs wants a device 0/0 called NAME, or an attribute on the directory.
-    private mutating func makeWhiteout(_ name: FileName) throws(KernelError) -> Bool {
+    private mutating func makeWhiteout(
+        _ name: FileName, _ path: LayerPath
+    ) throws(KernelError) -> Bool {
         let prefix = Array(".wh.".utf8)
         guard name.starts(with: prefix) else { return false }
         let hidden = FileName(name.dropFirst(prefix.count))
         if hidden.elementsEqual(".wh..opq".utf8) {
-            try makeOpaque([UInt8(ascii: ".")], parent.descriptor.number)
+            if ownPaths != nil {
+                try deleteLower(in: path.parent)
+            } else {
+                try makeOpaque([UInt8(ascii: ".")], parent.descriptor.number)
+            }
         } else if !hidden.starts(with: prefix) {
             // Others of this form are the notes of aufs to itself.
-            try hide(hidden)
+            try hide(hidden, path.parent)
         }
         return true
     }
 
-    private mutating func hide(_ name: FileName) throws(KernelError) {
+    private mutating func hide(
+        _ name: FileName, _ parentPath: LayerPath
+    ) throws(KernelError) {
         guard !name.isEmpty, name != [46], name != [46, 46] else {
             throw refused("It hides no file that could be.")
         }
+        if ownPaths != nil { return try deleteLower(name, in: parentPath) }
         // A mark is about the layers below; what this layer itself brings stays.
         let directory = parent.descriptor.number
         let type = fileMode(name, directory) & S_IFMT
         if type == S_IFDIR { return try makeOpaque(name, directory) }
         if type != 0 { return }
         try creating(name) { at, name in mknodat(at, name, S_IFCHR, 0) }
+    }
+
+    /// Deletes `name` of the layers below, and of a directory that this layer brings as well what
+    /// they have in it.
+    private func deleteLower(_ name: FileName, in path: LayerPath) throws(KernelError) {
+        let directory = try openDirectory(path)
+        let child = LayerPath(parts: path.parts + [name])
+        if ownPaths?.contains(child) != true { return try removeTree(name, at: directory.number) }
+        if fileMode(name, directory.number) & S_IFMT == S_IFDIR { try deleteLower(in: child) }
+    }
+
+    private func deleteLower(in path: LayerPath) throws(KernelError) {
+        for name in try directoryEntries(openDirectory(path)) { try deleteLower(name, in: path) }
     }
 
     private func makeOpaque(_ name: FileName, _ directory: CInt) throws(KernelError) {
@@ -271,17 +304,7 @@ struct LayerUnpacker: ~Copyable {
     }
 
     private func openDirectory(_ path: LayerPath) throws(KernelError) -> Descriptor {
-        var how = open_how()
-        how.flags = UInt64(O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        how.resolve = UInt64(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV)
-        let number = path.bytes.withCName {
-            openat2(root.number, $0, &how, MemoryLayout<open_how>.size)
-        }
-        if number >= 0 { return Descriptor(owning: number) }
-        let errno = Errno.current
-        let isLink = errno.rawValue == ELOOP
-        let remedy = isLink ? "\(path.bytes.shown) is a symbolic link; that is not followed." : nil
-        throw KernelError("openat2", path.bytes.shown, errno, remedy: remedy)
+        try openBeneath(path.bytes, at: root.number)
     }
 }
 

@@ -5,9 +5,12 @@ import OCISpec
 
 /// Layers, unpacked once and shared by all images and containers that are built on them.
 ///
-///     ROOT/snapshots/CHAIN/fs      a lower directory for overlayfs
-///     ROOT/snapshots/CHAIN/size    how many bytes its files have
-///     ROOT/snapshots/unpacking/    layers that are being unpacked
+///     ROOT/snapshots/CHAIN/fs        a lower directory for overlayfs
+///     ROOT/copies/CHAIN/fs           the same for the driver `copy`: the whole tree
+///     ROOT/snapshots/CHAIN/size      how many bytes its files have
+///     ROOT/snapshots/CHAIN/boot      when it was made, or
+///     ROOT/snapshots/CHAIN/synced    that it has reached the disk: see ``SnapshotAge``
+///     ROOT/snapshots/unpacking/      layers that are being unpacked
 ///
 /// CHAIN is the layer's chain id: the same archive on top of other layers is another snapshot.
 /// See image-spec, config.md, "Layer ChainID".
@@ -15,10 +18,17 @@ public struct Snapshots: Sendable {
     /// The directory that they are in.
     public let path: String
 
-    /// The snapshots below the state directory; nothing is made before something is unpacked.
-    public init(stateRoot: String) { path = stateRoot + "/snapshots" }
+    /// How they are kept.
+    public let driver: StorageDriver
 
-    /// The directories for overlayfs's `lowerdir=`, the topmost first, as it wants them.
+    /// The snapshots below the state directory; nothing is made before something is unpacked.
+    public init(stateRoot: String, driver: StorageDriver = .overlay) {
+        path = stateRoot + (driver == .overlay ? "/snapshots" : "/copies")
+        self.driver = driver
+    }
+
+    /// The directories for overlayfs's `lowerdir=`, the topmost first, as it wants them; with the
+    /// driver `copy`, the one with the whole tree.
     ///
     /// What is not unpacked yet is unpacked now; otherwise it costs one look at each layer.
     public func lowerDirectories(
@@ -27,23 +37,27 @@ public struct Snapshots: Sendable {
         var directories: [String] = []
         let chains = Snapshots.chainIDs(image.configuration.diffIDs)
         for (index, layer) in image.manifest.layers.enumerated() {
-            let directory = path + "/" + chains[index].hex
-            if access(directory, F_OK) < 0 {
+            if !has(chains[index]) {
                 let source = try store.source(layer) { done in
                     progress(Progress(step: "Unpacking", done: done, total: layer.size))
                 }
                 let name = "layer \(layer.digest.short)"
                 try add(
-                    chains[index], try unpacked(source, named: name), named: name,
+                    chains[index], on: index > 0 ? chains[index - 1] : nil,
+                    try unpacked(source, named: name), named: name,
                     diffID: image.configuration.diffIDs[index])
             }
-            directories.insert(directory + "/fs", at: 0)
+            directories.append(directory(of: chains[index]) + "/fs")
         }
-        return directories
+        return driver == .overlay ? directories.reversed() : directories.suffix(1)
     }
 
     /// Whether the layer is unpacked, with everything in it.
-    public func has(_ chain: Digest) -> Bool { access(path + "/" + chain.hex, F_OK) == 0 }
+    public func has(_ chain: Digest) -> Bool {
+        SnapshotAge(directory: directory(of: chain)).isWhole
+    }
+
+    private func directory(of chain: Digest) -> String { path + "/" + chain.hex }
 
     /// The chain id of each layer, the lowest first.
     public static func chainIDs(_ diffIDs: [Digest]) -> [Digest] {
@@ -57,20 +71,24 @@ public struct Snapshots: Sendable {
 
     /// Unpacks an archive as the snapshot `chain`. All of it comes in place at once, or nothing.
     ///
+    /// - Parameter parent: the layer below, which the driver `copy` wants to have unpacked already.
     /// - Throws: `EBADMSG` where the archive is not what `diffID` says.
     public func add(
-        _ chain: Digest, _ archive: some ByteSource, named name: String, diffID: Digest
+        _ chain: Digest, on parent: Digest?, _ archive: some ByteSource, named name: String,
+        diffID: Digest
     ) throws(KernelError) {
-        let scratch = try ScratchSpace(directory: path + "/unpacking").makeDirectory()
+        try? noteWhatIsOnDisk()
+        let scratch = try ScratchSpace(directory: unpacking).makeDirectory()
         do throws(KernelError) {
+            try makeTree(scratch.path + "/fs", on: parent)
             let size = try unpack(
                 HashingSource(archive, diffID.algorithm), named: name, into: scratch.path + "/fs",
                 diffID)
             try replaceFile(scratch.path + "/size", with: "\(size)\n".utf8, durable: false)
-            // All its files have to outlive a power cut before the name says that they are there.
-            if syncfs(scratch.descriptor.number) < 0 {
-                throw KernelError("syncfs", scratch.path, .current)
-            }
+            let age = SnapshotAge(directory: scratch.path)
+            try age.write()
+            // Made for the second time, after a start of the machine: not for a third time.
+            if SnapshotAge(directory: directory(of: chain)).isDoubtful { try age.sync() }
             try put(scratch.path, inPlaceOf: chain)
         } catch {
             try? removeTree(scratch.path)
@@ -78,14 +96,49 @@ public struct Snapshots: Sendable {
         }
     }
 
+    private var unpacking: String { path + "/unpacking" }
+
+    /// Waits for the disk where that takes no time, so that the next start of the machine does
+    /// not cost these snapshots.
+    private func noteWhatIsOnDisk() throws(KernelError) {
+        let written = try all().map { SnapshotAge(directory: directory(of: $0)) }
+            .filter(\.isLikelyOnDisk)
+        guard let first = written.first else { return }
+        try first.sync()
+        for age in written.dropFirst() { try age.markAsSynced() }
+    }
+
+    /// The chain ids of what is unpacked.
+    public func all() throws(KernelError) -> [Digest] {
+        guard fileType(path) == .directory else { return [] }
+        return try namesInDirectory(path).compactMap { name in
+            Digest.Algorithm.allCases.lazy.compactMap { try? Digest("\($0.name):\(name)") }.first
+        }
+    }
+
+    /// Removes what is unpacked of a layer. Nobody may be using it.
+    public func remove(_ chain: Digest) throws(KernelError) {
+        let lock = try FileLock(path + "/lock")
+        try bury(chain)
+        _ = consume lock
+    }
+
+    private func makeTree(_ directory: String, on parent: Digest?) throws(KernelError) {
+        if driver == .copy, let parent {
+            return try copyTree(
+                self.directory(of: parent) + "/fs", to: directory,
+                why: "the layers below, to be changed")
+        }
+        if mkdir(directory, 0o755) < 0 { throw KernelError("mkdir", directory, .current) }
+        // mkdir takes the umask off, and an archive need not say what its root is like.
+        if chmod(directory, 0o755) < 0 { throw KernelError("chmod", directory, .current) }
+    }
+
     private func unpack(
         _ archive: HashingSource, named name: String, into directory: String, _ diffID: Digest
     ) throws(KernelError) -> Int {
-        if mkdir(directory, 0o755) < 0 { throw KernelError("mkdir", directory, .current) }
         let root = try Descriptor.open(directory, O_RDONLY | O_DIRECTORY)
-        // mkdir takes the umask off, and an archive need not say what its root is like.
-        if fchmod(root.number, 0o755) < 0 { throw KernelError("fchmod", directory, .current) }
-        var unpacker = try LayerUnpacker(into: root, named: name)
+        var unpacker = try LayerUnpacker(into: root, named: name, holdsLower: driver == .copy)
         try unpacker.unpack(TarReader(archive, named: name))
         // The hash is that of the whole archive, with what follows the end mark.
         try archive.drain()
@@ -96,16 +149,24 @@ public struct Snapshots: Sendable {
     }
 
     private func put(_ directory: String, inPlaceOf chain: Digest) throws(KernelError) {
-        let target = path + "/" + chain.hex
-        if rename(directory, target) < 0 {
-            let errno = Errno.current
-            guard errno == .notEmpty || errno == .fileExists else {
-                throw KernelError("rename", target, errno)
-            }
-            // Another process was quicker; its snapshot is the same.
-            try removeTree(directory)
+        let target = self.directory(of: chain)
+        let lock = try FileLock(path + "/lock")
+        // Another process may have been quicker, and its snapshot is the same and in use.
+        if has(chain) { return try removeTree(directory) }
+        // One of an earlier boot: nobody uses it in this one.
+        try bury(chain)
+        if rename(directory, target) < 0 { throw KernelError("rename", target, .current) }
+        _ = consume lock
+    }
+
+    /// Out of sight at once, before it is taken apart.
+    private func bury(_ chain: Digest) throws(KernelError) {
+        if access(directory(of: chain), F_OK) < 0 { return }
+        let grave = "\(unpacking)/\(randomName())"
+        if rename(directory(of: chain), grave) < 0 {
+            throw KernelError("rename", grave, .current)
         }
-        try syncDirectory(holding: target)
+        try removeTree(grave)
     }
 
     /// How many bytes the image's files have; nil where it is not unpacked.
@@ -119,23 +180,4 @@ public struct Snapshots: Sendable {
         }
         return sum
     }
-}
-
-/// The archive in `source`, whether it is packed or not.
-public func unpacked(
-    _ source: some ByteSource, named name: String
-) throws(KernelError) -> PeekedSource {
-    let source = try PeekedSource(source, count: 6)
-    if source.head.starts(with: [0x1F, 0x8B]) {
-        return try PeekedSource(GzipSource(source, named: name), count: 0)
-    }
-    let others: [(magic: [UInt8], program: String)] = [
-        ([0x28, 0xB5, 0x2F, 0xFD], "zstd"), ([0xFD, 0x37, 0x7A, 0x58, 0x5A], "xz"),
-        ([0x42, 0x5A, 0x68], "bzip2"),
-    ]
-    for other in others where source.head.starts(with: other.magic) {
-        throw corrupt(
-            name, "It is packed by \(other.program); unpack it with `\(other.program) -d`.")
-    }
-    return source
 }

@@ -70,7 +70,7 @@ final class FileSource: ByteSource {
 }
 
 /// A source whose first bytes have been looked at already.
-public final class PeekedSource: ByteSource {
+final class PeekedSource: ByteSource {
     /// The first bytes; fewer than asked for only where there are no more.
     let head: [UInt8]
     private var given = 0
@@ -90,7 +90,7 @@ public final class PeekedSource: ByteSource {
         self.head = head
     }
 
-    public func read(into buffer: UnsafeMutableRawBufferPointer) throws(KernelError) -> Int {
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws(KernelError) -> Int {
         if given == head.count { return try source.read(into: buffer) }
         let piece = head[given...].prefix(buffer.count)
         buffer.copyBytes(from: piece)

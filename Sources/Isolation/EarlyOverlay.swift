@@ -14,16 +14,16 @@ struct EarlyOverlay {
 
     // book: begin early-overlay
     /// Mounts it: by the kernel where it will, else by fuse-overlayfs.
-    init(on target: String, options: String) throws(KernelError) {
+    init(of union: LayeredMount, on target: String) throws(KernelError) {
         self.target = target
         do throws(KernelError) {
-            try mount(
-                "overlay", on: target, type: "overlay", options: options,
+            try union.mount(
+                on: target,
                 why: "one tree out of the layers; here, since another program may have to do it")
         } catch {
             let unable: [Errno] = [.notPermitted, .invalidArgument, .noSuchDevice]
             guard unable.contains(error.errno) else { throw error }
-            program = try Self.start(on: target, options, insteadOf: error)
+            program = try Self.start(on: target, union.options, insteadOf: error)
         }
     }
     // book: end early-overlay

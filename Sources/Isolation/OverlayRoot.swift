@@ -67,24 +67,28 @@ public final class OverlayRoot: Mechanism {
             try makeDirectories("\(directory)/\(name)", why: "overlayfs asks for it")
         }
         if mapsOwners { try prepareOwners() }
-        if OrdinaryUser.isRootOfItsOwn {
-            early = try EarlyOverlay(on: merged, options: options)
-        }
+        try union.prepare()
+        if OrdinaryUser.isRootOfItsOwn { early = try EarlyOverlay(of: union, on: merged) }
     }
 
     private var merged: String { directory + "/merged" }
 
     private func prepareOwners() throws(KernelError) {
-        for path in shownLower {
-            try makeDirectories(path, why: "a place to show a layer with other owners")
-        }
-        let owners = MappedOwners(of: [directory] + lower)
+        try makeDirectories(
+            directory + "/layers", why: "a place to show the layers with other owners")
+        let owners = MappedOwners(of: [directory, commonDirectory(of: lower)])
         try owners.prepare()
         self.owners = owners
     }
 
-    /// Where the lower layers are shown with owners of the sandbox's own.
-    private var shownLower: [String] { lower.indices.map { "\(directory)/lower\($0)" } }
+    /// The lower layers as they are shown with owners of the sandbox's own: one mount of the
+    /// directory that they all are in is enough, and four hundred would take their time.
+    private var shownLower: [String] {
+        let count = commonDirectory(of: lower).utf8.count
+        return lower.map {
+            directory + "/layers" + String(decoding: $0.utf8.dropFirst(count), as: UTF8.self)
+        }
+    }
 
     /// Hands in the layers with owners that the sandbox's user namespace knows.
     public func adopt(_ child: ProcessID) throws(KernelError) { try owners?.adopt(child) }
@@ -92,10 +96,10 @@ public final class OverlayRoot: Mechanism {
     // book: begin overlay-enter
     /// Mounts the union and goes there: the next mechanism makes it the root.
     public func enter() throws(KernelError) {
-        try owners?.attach(on: [directory] + shownLower)
+        try owners?.attach(on: [directory, directory + "/layers"])
         if early == nil {
-            try mount(
-                "overlay", on: merged, type: "overlay", options: options,
+            try union.mount(
+                on: merged,
                 why: "one tree out of the layers: reads fall through, writes stay on top")
         }
         try changeDirectory(merged, why: "the root that is to be")
@@ -109,17 +113,14 @@ public final class OverlayRoot: Mechanism {
         try scratch.take()?.release()
     }
 
-    private var options: String {
-        var parts = [
-            "lowerdir=" + join((owners == nil ? lower : shownLower).map(escape), with: ":"),
-            "upperdir=" + escape(directory + "/upper"), "workdir=" + escape(directory + "/work"),
-        ]
+    private var union: LayeredMount {
+        var union = LayeredMount(lower: owners == nil ? lower : shownLower, directory: directory)
         // Overlayfs keeps notes in attributes; those of the name trusted.* are the machine's root's.
-        if mapsOwners || !isInFirstUserNamespace { parts.append("userxattr") }
+        if mapsOwners || !isInFirstUserNamespace { union.flags.append("userxattr") }
         // What nobody keeps need never reach the disk.
-        if isThrowAway { parts.append("volatile") }
-        if let context { parts.append("context=\"\(context)\"") }
-        return join(parts, with: ",")
+        if isThrowAway { union.flags.append("volatile") }
+        union.context = context
+        return union
     }
 
     private var isThrowAway: Bool {
@@ -128,14 +129,15 @@ public final class OverlayRoot: Mechanism {
         case .kept, .made(_, isThrowAway: false): false
         }
     }
+}
 
-    /// Colons separate layers and commas separate options, unless a backslash comes first.
-    private func escape(_ path: String) -> String {
-        var escaped = ""
-        for scalar in path.unicodeScalars {
-            if scalar == ":" || scalar == "," || scalar == "\\" { escaped += "\\" }
-            escaped.unicodeScalars.append(scalar)
-        }
-        return escaped
+/// The deepest directory that holds all of `paths`; the path itself where it is the only one.
+private func commonDirectory(of paths: [String]) -> String {
+    guard let first = paths.first, paths.count > 1 else { return paths.first ?? "/" }
+    var common = split(first, at: "/")
+    for path in paths {
+        let parts = split(path, at: "/")
+        while !parts.starts(with: common) { common.removeLast() }
     }
+    return join(common, with: "/")
 }

@@ -1,47 +1,6 @@
 import CLinux
 import Glibc
 
-/// A new file system that is mounted nowhere yet. See `fsopen(2)`, `fsmount(2)`.
-///
-/// - Parameter flags: how it is going to be mounted; of ``MountFlags`` the four that restrict.
-public func makeDetachedFilesystem(
-    _ type: String, _ flags: MountFlags, shellName name: String, why: StaticString
-) throws(KernelError) -> Descriptor {
-    let opened = try systemCall(
-        "fsopen", [.text(type), .symbol("FSOPEN_CLOEXEC")], on: type, why: why
-    ) { fsopen(type, UInt32(linux_FSOPEN_CLOEXEC)) }
-    let context = Descriptor(owning: opened)
-    let number = context.number
-    try systemCall(
-        "fsconfig",
-        [.number(Int(number)), .symbol("FSCONFIG_CMD_CREATE"), .null, .null, .number(0)],
-        on: type, why: "no options: made as it is"
-    ) { fsconfig_create(number) }
-    let attributes = flags.mountAttributes
-    let mount = try systemCall(
-        "fsmount",
-        [.number(Int(number)), .symbol("FSMOUNT_CLOEXEC"), .symbol(attributes.symbols)],
-        on: type, why: "a mount of it, at no place as yet",
-        shell: "mkdir -p \(name); mount -t \(type) \(type) \(name)"
-    ) { fsmount(number, UInt32(linux_FSMOUNT_CLOEXEC), attributes.bits) }
-    return Descriptor(owning: mount)
-}
-
-extension MountFlags {
-    /// The same for the newer calls, which have numbers and names of their own for them.
-    fileprivate var mountAttributes: (bits: UInt32, symbols: String) {
-        let all: [(MountFlags, Int, String)] = [
-            (.readOnly, Int(linux_MOUNT_ATTR_RDONLY), "MOUNT_ATTR_RDONLY"),
-            (.noSetUID, Int(linux_MOUNT_ATTR_NOSUID), "MOUNT_ATTR_NOSUID"),
-            (.noDevices, Int(linux_MOUNT_ATTR_NODEV), "MOUNT_ATTR_NODEV"),
-            (.noExecution, Int(linux_MOUNT_ATTR_NOEXEC), "MOUNT_ATTR_NOEXEC"),
-        ]
-        let chosen = all.filter { contains($0.0) }
-        let bits = chosen.reduce(0) { $0 | UInt32($1.1) }
-        return (bits, chosen.isEmpty ? "0" : chosen.map(\.2).joined(separator: "|"))
-    }
-}
-
 /// A copy of the mount at `path`, attached nowhere yet, without those below it. See `open_tree(2)`.
 public func cloneMount(_ path: String, why: StaticString) throws(KernelError) -> Descriptor {
     let flags = linux_OPEN_TREE_CLONE | linux_OPEN_TREE_CLOEXEC

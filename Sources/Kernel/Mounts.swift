@@ -173,6 +173,15 @@ public func attach(
     _ tree: borrowing Descriptor, on target: String, shellName name: String, readOnly: Bool,
     why: StaticString
 ) throws(KernelError) {
+    try attach(tree, on: target, shell: moveCommand(name, target, readOnly), why: why)
+}
+
+/// Attaches a mount that is at no place as yet at `target`, symbolic links followed.
+/// See `move_mount(2)`.
+public func attach(
+    _ tree: borrowing Descriptor, on target: String, shell: @autoclosure () -> String?,
+    why: StaticString
+) throws(KernelError) {
     let number = tree.number
     try systemCall(
         "move_mount",
@@ -180,8 +189,7 @@ public func attach(
             .number(Int(number)), .text(""), .symbol("AT_FDCWD"), .text(target),
             .symbol("MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_SYMLINKS"),
         ],
-        on: target, why: why,
-        shell: moveCommand(name, target, readOnly)
+        on: target, why: why, shell: shell()
     ) {
         move_mount(
             number, "", AT_FDCWD, target,

@@ -228,7 +228,7 @@ public func quoteJSON(_ text: String) -> String {
 }
 
 /// `word` so that a shell reads it as one word.
-func quoteShell(_ word: String) -> String {
+public func quoteShell(_ word: String) -> String {
     let plain =
         !word.isEmpty
         && word.utf8.allSatisfy { byte in

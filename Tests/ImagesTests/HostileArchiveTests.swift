@@ -173,6 +173,29 @@ import Testing
         }
     }
 
+    @Test func `Damaged zstd is refused`() throws {
+        try shell(
+            """
+            cd '\(scratch.path)'; mkdir t; head -c 50000 /dev/urandom > t/f; tar cf a.tar -C t .
+            zstd -q a.tar; zstd -q --ultra -22 --long=27 < a.tar > window.zst
+            """)
+        let whole = try readFile(scratch / "a.tar.zst")
+        var damaged = [Array(whole.prefix(whole.count / 2)), Array(whole.dropLast(3))]
+        var flipped = whole
+        flipped[whole.count - 2] ^= 1
+        damaged += [flipped, whole + [1, 2, 3, 4, 5]]
+        damaged.append(try readFile(scratch / "window.zst"))
+        for bytes in damaged {
+            try replaceFile(scratch / "bad.zst", with: bytes, durable: false)
+            let error = #expect(throws: KernelError.self) {
+                let file = FileSource(
+                    try Descriptor.open(scratch / "bad.zst", O_RDONLY), named: "bad.zst")
+                try unpacked(file, named: "bad.zst").drain()
+            }
+            #expect(error?.errno.rawValue == EBADMSG)
+        }
+    }
+
     @Test func `A thousand damaged archives do no harm`() throws {
         try writeArchive(
             scratch / "seed",

@@ -109,6 +109,33 @@ import Testing
         #expect(try listing(scratch / "out") == listing(scratch / "t"))
     }
 
+    @Test func `Several frames of zstd, and frames to be skipped, are one file`() throws {
+        let scratch = try TemporaryDirectory()
+        try shell(
+            """
+            cd '\(scratch.path)'; mkdir t; head -c 300000 /dev/urandom > t/f; echo x > t/g
+            tar cf a.tar --format=posix -C t .
+            printf '\\x53\\x2a\\x4d\\x18\\x03\\0\\0\\0abc' > a.zst
+            head -c 100000 a.tar | zstd -q >> a.zst; tail -c +100001 a.tar | zstd -q -19 >> a.zst
+            printf '\\x53\\x2a\\x4d\\x18\\x03\\0\\0\\0abc' >> a.zst; : | zstd -q >> a.zst
+            """)
+        try unpack(scratch / "a.zst", into: scratch / "out")
+        #expect(try listing(scratch / "out") == listing(scratch / "t"))
+    }
+
+    @Test func `What we pack as zstd is the same every time, and zstd unpacks it`() throws {
+        let scratch = try TemporaryDirectory()
+        try shell("cd '\(scratch.path)'; seq 400000 > plain")
+        for name in ["one.zst", "two.zst"] {
+            let plain = FileSource(try Descriptor.open(scratch / "plain", O_RDONLY), named: "plain")
+            let file = try Descriptor.open(scratch / name, O_WRONLY | O_CREAT, mode: 0o600)
+            let sink = ZstdSink(FileSink(file, named: name))
+            try plain.copy(to: sink)
+            try sink.finish()
+        }
+        try shell("cd '\(scratch.path)'; cmp one.zst two.zst; zstd -dqc one.zst | cmp - plain")
+    }
+
     func archive(_ directory: String, _ path: String) throws {
         let file = try Descriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
         var archive = DirectoryArchive(to: FileSink(file, named: path))

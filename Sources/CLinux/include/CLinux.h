@@ -62,9 +62,11 @@ int mount_setattr(int dirfd, const char *path, unsigned int flags,
                   uint64_t set, uint64_t clear);
 /// mount_setattr(2) with MOUNT_ATTR_IDMAP: ids are shown as a user namespace maps them.
 int mount_setattr_idmap(int mount, int user_namespace, uint64_t propagation);
-/// fsopen(2), fsconfig(2) with FSCONFIG_CMD_CREATE, fsmount(2): a file system
-/// mounted nowhere yet.
+/// fsopen(2), fsconfig(2) with FSCONFIG_SET_STRING, FSCONFIG_SET_FLAG and
+/// FSCONFIG_CMD_CREATE, fsmount(2): a file system mounted nowhere yet.
 int fsopen(const char *type, unsigned int flags);
+int fsconfig_set_string(int context, const char *key, const char *value);
+int fsconfig_set_flag(int context, const char *key);
 int fsconfig_create(int context);
 int fsmount(int context, unsigned int flags, unsigned int attributes);
 int openat2(int dirfd, const char *path, const struct open_how *how,
@@ -75,6 +77,13 @@ int syncfs(int fd);
 dev_t device_number(unsigned int major, unsigned int minor);
 unsigned int device_major(dev_t device);
 unsigned int device_minor(dev_t device);
+/// ioctl(2) FICLONE: the file shares the content of another until one of them is written.
+int clone_file(int to, int from);
+/// copy_file_range(2) from and to where the files' positions are.
+ssize_t copy_range(int from, int to, size_t count);
+/// lseek(2) with SEEK_DATA and SEEK_HOLE.
+off_t seek_data(int fd, off_t offset);
+off_t seek_hole(int fd, off_t offset);
 /// fstatfs(2): the magic number of the kind of file system, or -1.
 long file_system_magic(int fd);
 /// statx(2) says whether a path is the root of a mount: 1, 0, or -1.
