@@ -145,6 +145,9 @@ let package = Package(
         // Beside podman, skopeo, docker, umoci and Debian's docker-registry.
         .testTarget(name: "InteropTests", dependencies: ["CLinux", "OCISpec"]),
         .testTarget(
+            name: "RegistryTests",
+            dependencies: ["Registry", "RegistryServer", "Images", "OCISpec", "Kernel"]),
+        .testTarget(
             name: "BookTests",
             dependencies: [
                 "Book", "hull-book", .product(name: "Subprocess", package: "swift-subprocess"),

@@ -29,7 +29,7 @@ struct BlobDownload: Sendable {
         do {
             try await fill(writer, growth)
             try commit(writer)
-        } catch where wasBegun && error.error.errno == .badMessage {
+        } catch  where wasBegun && error.error.errno == .badMessage {
             // What an earlier command left may be what is wrong.
             observer(.blob(descriptor, .retrying))
             growth.restart()
@@ -76,7 +76,7 @@ struct BlobDownload: Sendable {
             let start = writer.size
             do {
                 try await fetch(into: writer, growth)
-            } catch where error.isTransient {
+            } catch  where error.isTransient {
                 if writer.size > start { attempt = 0 }
                 guard attempt < settings.retries, case .transient(let after) = error.kind else {
                     throw error

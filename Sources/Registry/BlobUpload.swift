@@ -51,7 +51,7 @@ struct BlobUpload: Sendable {
             do {
                 try await send(file, &session)
                 return observer(.blob(descriptor, .done))
-            } catch where error.isTransient {
+            } catch  where error.isTransient {
                 if session.offset > start { attempt = 0 }
                 guard attempt < settings.retries, case .transient(let after) = error.kind else {
                     throw error
@@ -115,7 +115,8 @@ struct BlobUpload: Sendable {
     }
     // book: end upload-session
 
-    private func sendPiece(_ slice: FileSlice, _ session: inout Session) async throws(TransferFailure)
+    private func sendPiece(_ slice: FileSlice, _ session: inout Session)
+        async throws(TransferFailure)
     {
         var request = Request(method: .PATCH, address: session.location, body: .file(slice))
         request.set("Content-Type", "application/octet-stream")

@@ -46,7 +46,9 @@ struct LayerUnpacking: Sendable {
         let chains = Snapshots.chainIDs(configuration.diffIDs)
         for (index, layer) in image.layers.enumerated() {
             if !snapshots.has(chains[index]) {
-                try add(layer, chains[index], configuration.diffIDs[index], to: snapshots)
+                let parent = index > 0 ? chains[index - 1] : nil
+                try add(
+                    layer, chains[index], on: parent, configuration.diffIDs[index], to: snapshots)
             }
             observer(.blob(layer, .done))
         }
@@ -63,7 +65,8 @@ struct LayerUnpacking: Sendable {
     }
 
     private func add(
-        _ layer: ContentDescriptor, _ chain: Digest, _ diffID: Digest, to snapshots: Snapshots
+        _ layer: ContentDescriptor, _ chain: Digest, on parent: Digest?, _ diffID: Digest,
+        to snapshots: Snapshots
     ) throws(KernelError) {
         guard let growth = growing[layer.digest] else { return }
         let name = "layer \(layer.digest.short)"
@@ -73,8 +76,8 @@ struct LayerUnpacking: Sendable {
                 try unpacked(try source(layer, growth, name), named: name)
             }
             do {
-                return try snapshots.add(chain, archive, named: name, diffID: diffID)
-            } catch where growth.generation != generation {
+                return try snapshots.add(chain, on: parent, archive, named: name, diffID: diffID)
+            } catch  where growth.generation != generation {
                 // What was half downloaded turned out to be wrong, and comes again.
             }
         }

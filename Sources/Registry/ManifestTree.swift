@@ -92,7 +92,9 @@ private func choose(
 
 extension Platform {
     /// As people write it: `linux/arm64/v8`.
-    public var text: String { ([os, architecture] + [variant].compactMap(\.self)).joined(separator: "/") }
+    public var text: String {
+        ([os, architecture] + [variant].compactMap(\.self)).joined(separator: "/")
+    }
 
     /// Reads `OS/ARCHITECTURE[/VARIANT]`.
     public init(argument text: String) throws(KernelError) {

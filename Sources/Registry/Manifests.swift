@@ -101,7 +101,8 @@ extension RegistryClient {
         }
         guard let type = own ?? said, Self.accepted.contains(type) else {
             throw lie(
-                object, "Its type is \((own ?? said ?? "not said").prefix(100)), which is no image's.")
+                object,
+                "Its type is \((own ?? said ?? "not said").prefix(100)), which is no image's.")
         }
         return ManifestDocument(
             descriptor: ContentDescriptor(mediaType: type, digest: digest, size: bytes.count),

@@ -93,7 +93,8 @@ public final class RegistryClient: Sendable {
         let next: WebAddress
         do { next = try answer.address.resolving(location) } catch {
             throw refused(
-                answer, .protocolError, "The registry sends us to no proper address: \(error.problem).")
+                answer, .protocolError,
+                "The registry sends us to no proper address: \(error.problem).")
         }
         guard next.scheme == .https || answer.address.scheme == .http else {
             throw refused(
@@ -189,7 +190,9 @@ private actor BaseAddress {
             let answer = try await transport.send(request)
             await answer.discard()
             return secure
-        } catch where error.kind == .notTLS || plain.port != secure.port {
+        } catch  where error.kind == .notTLS || error.error.errno == .connectionReset {
+            return plain
+        } catch  where plain.port != secure.port {
             return plain
         }
     }

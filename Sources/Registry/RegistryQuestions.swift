@@ -12,7 +12,8 @@ public struct RegistryQuestions: Sendable {
     public init(_ settings: TransferSettings) { self.settings = settings }
 
     /// What a name means at its registry: the manifest or the index, checked.
-    public func manifest(_ reference: ImageReference) async throws(KernelError) -> ManifestDocument {
+    public func manifest(_ reference: ImageReference) async throws(KernelError) -> ManifestDocument
+    {
         try await asking(reference.registry) { client async throws(TransferFailure) in
             try await client.manifest(
                 reference.digest?.description ?? reference.tag ?? "latest",

@@ -31,7 +31,8 @@ final class ThreadedSource: ByteSource {
         }
         let count = min(buffer.count, piece.count - taken)
         piece.withUnsafeBytes { bytes in
-            buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[taken..<(taken + count)]))
+            buffer.copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: bytes[taken..<(taken + count)]))
         }
         taken += count
         return count

@@ -46,6 +46,12 @@ extension TransferFailure {
                 KernelError(
                     "connect to", place, .accessDenied,
                     remedy: "Its certificate is made out to another name."))
+        case let error as IOError where error.errnoCode == ECONNREFUSED:
+            self.init(
+                KernelError(
+                    "connect to", place, Errno(rawValue: ECONNREFUSED),
+                    remedy: "Nothing listens there; is the registry running?"),
+                .transient(after: nil))
         case let error as IOError:
             self.init(
                 KernelError(
@@ -61,7 +67,8 @@ extension TransferFailure {
         case .connectTimeout, .tlsHandshakeTimeout, .getConnectionFromPoolTimeout:
             return TransferFailure(
                 KernelError(
-                    "connect to", place, .timedOut, remedy: "Nobody answers there; is it reachable?"),
+                    "connect to", place, .timedOut, remedy: "Nobody answers there; is it reachable?"
+                ),
                 .transient(after: nil))
         case .readTimeout, .deadlineExceeded:
             return TransferFailure(
@@ -107,7 +114,8 @@ extension TransferFailure {
         default:
             return TransferFailure(
                 KernelError(
-                    "connect to", place, .timedOut, remedy: "Nobody answers there; is it reachable?"),
+                    "connect to", place, .timedOut, remedy: "Nobody answers there; is it reachable?"
+                ),
                 .transient(after: nil))
         }
     }

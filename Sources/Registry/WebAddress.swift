@@ -126,7 +126,8 @@ public struct WebAddress: Equatable, Sendable, CustomStringConvertible {
     private static func isHost(_ host: Substring) -> Bool {
         if host.hasPrefix("["), host.hasSuffix("]") {
             let address = host.dropFirst().dropLast()
-            return !address.isEmpty && address.allSatisfy { $0.isHexDigit || $0 == ":" || $0 == "." }
+            return !address.isEmpty
+                && address.allSatisfy { $0.isHexDigit || $0 == ":" || $0 == "." }
         }
         return !host.isEmpty && host.utf8.count < 254
             && host.utf8.allSatisfy { byte in
@@ -149,7 +150,8 @@ func percentEncoded(_ text: String) -> String {
         let isPlain =
             (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
             || "-._~".utf8.contains(byte)
-        bytes += isPlain ? [byte] : [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+        bytes +=
+            isPlain ? [byte] : [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
     }
     return String(decoding: bytes, as: UTF8.self)
 }

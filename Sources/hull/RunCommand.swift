@@ -16,6 +16,9 @@ enum RunCommand {
             Option("env", "e", .required("NAME[=VALUE]"), "Set a variable; repeatable."),
             Option("entrypoint", nil, .required("PROGRAM"), "Run this instead of the image's."),
             Option("rootfs", nil, .required("DIR"), "Use a directory in place of IMAGE."),
+            Option(
+                "pull", nil, .required("WHEN"),
+                "Get IMAGE from its registry: always, missing (if not given) or never."),
             .initProcess,
         ] + ContainerFilesystem.options + ContainerNetwork.options + ContainerIdentity.options
             + ContainerLimits.options + ContainerPrivileges.options + [.explain],
@@ -30,6 +33,7 @@ enum RunCommand {
         let options = try command.parse(arguments)
         if options.has("help") { return command.showHelp() }
         try options.startNarrator()
+        RegistryProgram.noteDirectory()
         // First: it starts the program over again, which is to find what this one found.
         try RuntimeProgram.protect()
         let inputIsOpen = Program.secureStandardDescriptors()
@@ -106,17 +110,27 @@ private struct ContainerSource {
             guard let image = options.operands.first else {
                 throw RunCommand.command.missing(operandsOf: options)
             }
-            (layers, configuration) = try Self.find(image, state)
+            let pull = try PullPolicy(options)
+            (layers, configuration) = try Self.find(image, pull, state)
             name = image
             operands = Array(options.operands.dropFirst())
         }
     }
 
     private static func find(
-        _ image: String, _ state: StateDirectories
+        _ image: String, _ pull: PullPolicy, _ state: StateDirectories
     ) throws(KernelError) -> ([String], ImageProcess) {
         let store = ContentStore(stateRoot: state.root)
-        let found = try store.resolve(image)
+        if pull == .always { try RegistryProgram.pull(image, state) }
+        let found: Image
+        do { found = try store.resolve(image) } catch
+            where pull == .missing && error.operation == "find image" && error.errno == .noSuchFile
+        {
+            // An id is no name that a registry knows; then the first error says it all.
+            guard (try? ImageReference(image)) != nil else { throw error }
+            try RegistryProgram.pull(image, state)
+            found = try store.resolve(image)
+        }
         let layers = try Snapshots(stateRoot: state.root).lowerDirectories(for: found, in: store)
         return (layers, found.configuration.process)
     }
@@ -132,5 +146,20 @@ private struct ContainerSource {
                 remedy: "It names no command of its own: give one after it.")
         }
         return command
+    }
+}
+
+/// When `hull run` asks the registry.
+private enum PullPolicy: String {
+    case always, missing, never
+
+    init(_ options: Arguments) throws(KernelError) {
+        let word = options.value("pull") ?? "missing"
+        guard let policy = PullPolicy(rawValue: word) else {
+            throw KernelError(
+                "option", "--pull \(word)", .invalidArgument,
+                remedy: "It is always, missing or never.")
+        }
+        self = policy
     }
 }

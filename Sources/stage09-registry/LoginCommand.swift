@@ -52,7 +52,9 @@ enum LoginCommand {
         guard own >= 0 else { throw KernelError("read", "standard input", .current) }
         let bytes = try Descriptor(owning: own).readAll(limit: 64 << 10)
         var text = String(decoding: bytes, as: UTF8.self)
-        if text.hasSuffix("\r\n") { text.removeLast() } else if text.hasSuffix("\n") {
+        if text.hasSuffix("\r\n") {
+            text.removeLast()
+        } else if text.hasSuffix("\n") {
             text.removeLast()
         }
         return text

@@ -170,7 +170,8 @@ final class TransferDisplay: Sendable {
         let done = min(layer.unpacked > 0 ? layer.unpacked : layer.travelled, total)
         let part = layer.isOver || total == 0 ? 1 : Double(done) / Double(total)
         let numbers =
-            layer.isOver ? ByteSize.text(total) : "\(ByteSize.text(done)) of \(ByteSize.text(total))"
+            layer.isOver
+            ? ByteSize.text(total) : "\(ByteSize.text(done)) of \(ByteSize.text(total))"
         let end = "  \(padded("\(Int(part * 100))%", 4))  \(layer.step.word)  \(numbers)"
         let width = min(30, columns - layer.name.count - end.count - 3)
         guard width >= 5 else { return String((layer.name + end).prefix(max(1, columns - 1))) }

@@ -35,7 +35,9 @@ enum TransferOptions {
         if let directory = settings.certificateDirectory, fileType(directory) != .directory {
             throw KernelError("open", directory, .notDirectory)
         }
-        if let path = options.value("authfile") { settings.credentials = CredentialFiles(path: path) }
+        if let path = options.value("authfile") {
+            settings.credentials = CredentialFiles(path: path)
+        }
         if let text = options.value("timeout") {
             guard let seconds = Double(text), seconds > 0, seconds < 1e6 else {
                 throw refusal("timeout", text, "It is a number of seconds.")
