@@ -16,7 +16,6 @@ struct Downloads: Sendable {
         await inParallel(wanted, limit: limit) { descriptor async throws(TransferFailure) in
             guard let growth = growing[descriptor.digest] else { return }
             try await sources.download(descriptor, into: store, growth)
-            observer(.blob(descriptor, .downloading(descriptor.size)))
         }
     }
 }

@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import Glibc
 import Kernel
 import NIOCore
+import NIOHTTP1
 import NIOPosix
 import NIOSSL
 
@@ -46,6 +47,7 @@ extension TransferFailure {
                 KernelError(
                     "connect to", place, .accessDenied,
                     remedy: "Its certificate is made out to another name."))
+        case HTTPParserError.invalidEOFState: self = Self.http(.remoteConnectionClosed, address)
         case let error as IOError where error.errnoCode == ECONNREFUSED:
             self.init(
                 KernelError(

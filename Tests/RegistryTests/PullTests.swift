@@ -201,9 +201,11 @@ import Testing
         var own = settings(in: place)
         own.mirrors.byRegistry[server.address] = [mirror.address]
         let notes = Mutex(0)
-        try await pull(try image.reference(at: server), into: place, own) {
+        let observer: TransferObserver = {
             if case .note = $0 { notes.withLock { $0 += 1 } }
         }
+        try await pull(
+            try image.reference(at: server), into: place, own, observer: observer)
         #expect(mirror.calls.contains { image.isManifest($0) })
         #expect(!server.calls.contains { image.isManifest($0) })
         #expect(server.calls.filter { $0.path.contains("/blobs/") }.count == 3)

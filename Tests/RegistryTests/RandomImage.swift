@@ -83,7 +83,13 @@ func randomWord() -> String {
     String((0..<8).map { _ in "abcdefghijklmnopqrstuvwxyz".randomElement()! })
 }
 
-func randomBytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255) } }
+func randomBytes(_ count: Int) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    let source = FileHandle(forReadingAtPath: "/dev/urandom")!
+    let data = count > 0 ? try! source.read(upToCount: count)! : Data()
+    bytes.replaceSubrange(0..<data.count, with: data)
+    return bytes
+}
 
 /// An archive of one file. See tar(5), "POSIX ustar Archives".
 func tar(_ name: String, _ content: [UInt8]) -> [UInt8] {

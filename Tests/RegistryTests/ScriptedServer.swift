@@ -26,7 +26,7 @@ final class ScriptedServer: Sendable {
                 let put = bytes.withUnsafeBytes {
                     send(
                         socket, $0.baseAddress! + done, bytes.count - done,
-                        Int32(MSG_NOSIGNAL.rawValue))
+                        Int32(MSG_NOSIGNAL))
                 }
                 if put <= 0 { return false }
                 done += put
