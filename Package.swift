@@ -79,11 +79,12 @@ let package = Package(
         .target(
             name: "Registry",
             dependencies: [
-                "Images", "OCISpec", "Kernel",
+                "Images", "OCISpec", "Kernel", "CLinux",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .target(
             name: "RegistryServer",
@@ -116,7 +117,7 @@ let package = Package(
         stage("stage07-privileges"),
         // Not static executables: looking up a host's name loads libraries of the machine's.
         .executableTarget(
-            name: "stage09-registry", dependencies: ["Registry", "Terminal"],
+            name: "stage09-registry", dependencies: ["Registry", "Isolation", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLibraries),
         .executableTarget(
             name: "hull-registry", dependencies: ["RegistryServer", "Terminal"],
@@ -155,6 +156,9 @@ let package = Package(
             ]),
         // Beside podman, skopeo, docker, umoci and Debian's docker-registry.
         .testTarget(name: "InteropTests", dependencies: ["CLinux", "OCISpec"]),
+        .testTarget(
+            name: "RegistryTests",
+            dependencies: ["Registry", "RegistryServer", "Images", "OCISpec", "Kernel"]),
         .testTarget(
             name: "BookTests",
             dependencies: [
