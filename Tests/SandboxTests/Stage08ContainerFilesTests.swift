@@ -18,14 +18,13 @@ extension KernelSuite {
             """
         /// Behind that: all that was touched gets the same time under either driver.
         private static let times = """
-            for f in $(find / -xdev -newer /same-size) /kept /same-size /dir /dir/deep /new /; do
-                touch -h -d 2020-01-01 $f
-            done
-            touch -d 2020-01-01 /dir/deep /dir /file-to-dir /
+            touch -h -d '2020-01-01 00:00:00' /dir/deep/file /dir/deep /dir /fifo /link \\
+                /file-to-dir/y /file-to-dir /kept /kept-dir /new /replaced /same-size /moved-away /
             """
 
         private func makeImage(_ name: String) throws {
             let rootfs = try place().rootfs()
+            chmod(rootfs, 0o751)
             for file in [
                 "gone-file", "gone-dir/a", "kept", "kept-dir/a", "replaced/a/b", "file-to-dir",
                 "untouched", "moved/one/two", "same-size",
@@ -116,12 +115,17 @@ extension KernelSuite {
             try makeImage("base")
             let id = try container("overlay", "base", Self.changes + "\n" + Self.times)
             #expect(try hull("overlay", ["commit", id, "second"]).code == 0)
+            // How large a directory is, is the file system's affair; the root's time the engine's.
             let script = """
-                cd / && find . -xdev ! -path './dev*' ! -path './proc*' ! -path './sys*' \
-                    ! -path './etc*' | sort | while read -r f; do
-                    stat -c '%n %f %u %g %h %s %Y %t:%T' "$f" | sed '/ 41ed /s/ [0-9]* [0-9]* \\([0-9]* 0:0\\)$/ \\1/'
+                cd / && find * -xdev ! -path 'dev*' ! -path 'proc*' ! -path 'sys*' \\
+                    ! -path 'etc*' | sort | while read -r f; do
+                    if test -d "$f" && ! test -L "$f"; then
+                        stat -c '%n %f %u %g %Y' "$f"
+                    else
+                        stat -c '%n %f %u %g %h %s %Y %t:%T' "$f"
+                    fi
                     test -f "$f" && md5sum < "$f"; test -L "$f" && readlink "$f"
-                done; true
+                done; stat -c '%f %u %g' /
                 """
             let trees = try Self.drivers.map { driver in try runScript(driver, "second", script) }
             #expect(trees[0].lines.count > 40, "\(trees[0])")
@@ -224,7 +228,7 @@ extension KernelSuite {
                     == 0)
             let id = try #require(ids().first)
             expectOneLine(
-                try hull("overlay", ["commit", id, "x"]), code: 125, naming: id, "image import")
+                try hull("overlay", ["commit", id, "x"]), code: 125, naming: id, "EINVAL")
             let digest = "base@sha256:" + String(repeating: "a", count: 64)
             expectOneLine(
                 try hull("overlay", ["commit", id, digest]), code: 125, naming: id, "EINVAL")
