@@ -85,10 +85,13 @@ let package = Package(
         stage("stage07-privileges"),
         .executableTarget(
             name: "stage08-images",
-            dependencies: ["ImageCommands", "Engine", "Images", "Isolation", "Terminal"],
+            dependencies: [
+                "ImageCommands", "Engine", "Images", "Isolation", "OCISpec", "Terminal",
+            ],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
-            name: "hull", dependencies: ["ImageCommands", "Engine", "Terminal"],
+            name: "hull",
+            dependencies: ["ImageCommands", "Engine", "Images", "Isolation", "OCISpec", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
             name: "hull-probe", dependencies: ["Kernel", "Terminal", "CLinux"],
