@@ -22,9 +22,9 @@ extension KernelSuite {
                 /file-to-dir/y /file-to-dir /kept /kept-dir /new /replaced /same-size /moved-away /
             """
 
-        private func makeImage(_ name: String) throws {
+        private func makeImage(_ name: String, rootMode: mode_t = 0o755) throws {
             let rootfs = try place().rootfs()
-            chmod(rootfs, 0o751)
+            chmod(rootfs, rootMode)
             for file in [
                 "gone-file", "gone-dir/a", "kept", "kept-dir/a", "replaced/a/b", "file-to-dir",
                 "untouched", "moved/one/two", "same-size",
@@ -265,7 +265,7 @@ extension KernelSuite {
 
         @Test("With the driver copy, a container's root is no overlay, and goes with the container")
         func copies() throws {
-            try makeImage("base")
+            try makeImage("base", rootMode: 0o751)
             for (driver, type) in [("overlay", "overlay"), ("copy", nil)] as [(String, String?)] {
                 for options in [
                     [], ["--uid-map", "0:200000:65536", "--gid-map", "0:200000:65536"],
@@ -274,11 +274,39 @@ extension KernelSuite {
                         driver,
                         ["run", "--rm", "--network", "none"] + options + [
                             "base", "sh", "-c",
-                            "echo x > /x && id -u && grep ' / / ' /proc/self/mountinfo | grep -o ' - overlay '; grep ' / ' /proc/mounts",
+                            "echo x > /x && id -u && stat -c %a / && grep ' / / ' /proc/self/mountinfo | grep -o ' - overlay '; grep ' / ' /proc/mounts",
                         ])
-                    #expect(got.lines.first == "0", "\(got)")
+                    #expect(got.lines.prefix(2) == ["0", "751"], "\(got)")
                     #expect(got.output.contains("overlay") == (type != nil), "\(got)")
                     #expect(try remains(in: place().state).isEmpty)
+                }
+            }
+        }
+
+        @Test(
+            "The collector leaves what containers and mounts use, and takes it behind them",
+            arguments: drivers)
+        func staysInUse(_ driver: String) throws {
+            try makeImage("base")
+            let word = Place.randomWord()
+            let id = try container(driver, "base", "echo \(word) > /word")
+            let shown = try hull(driver, ["image", "mount", "base"]).line
+            for use in ["container", "mount", nil] {
+                _ = try hull(driver, ["rmi", "--force", "base"])
+                #expect(try hull(driver, ["image", "prune"]).code == 0)
+                switch use {
+                case "container":
+                    #expect(try hull(driver, ["diff", id]).lines == ["A /word"])
+                    #expect(try hull(driver, ["rm", id]).code == 0)
+                case "mount":
+                    #expect(try Observed.read(shown + "/kept") == "same")
+                    #expect(try hull(driver, ["image", "unmount", shown]).code == 0)
+                default:
+                    let left = try ["snapshots", "copies"].flatMap { name in
+                        (try? FileManager.default.contentsOfDirectory(
+                            atPath: place().state + "/" + name)) ?? []
+                    }
+                    #expect(left.filter { $0.count == 64 }.isEmpty, "\(left)")
                 }
             }
         }

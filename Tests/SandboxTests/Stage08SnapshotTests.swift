@@ -30,7 +30,8 @@ extension KernelSuite {
                 let trace = try place().directory + "/trace"
                 let got = try run(
                     [
-                        "strace", "-f", "-s", "4096", "-o", trace, "-e", "trace=mount,fsconfig",
+                        "strace", "-f", "-s", "4096", "-o", trace, "-e",
+                        "trace=mount,fsopen,fsconfig",
                         "-e",
                         "inject=" + fault, Products.hull, "run", "--rm", "--network", "none",
                         "deep", "sh", "-c", Self.script,
