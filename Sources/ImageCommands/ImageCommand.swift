@@ -34,6 +34,8 @@ public struct ImageCommand: Sendable {
         DiffCommand.entry,
         MountCommand.entry,
         UnmountCommand.entry,
+        SaveCommand.entry,
+        LoadCommand.entry,
         VersionsCommand.entry,
         RevertCommand.entry,
         VerifyCommand.entry,
@@ -88,13 +90,13 @@ struct ImageCall: Sendable {
     /// Their layers, unpacked.
     var snapshots: Snapshots { Snapshots(stateRoot: state.root) }
 
+    /// For which machine, where `--platform` says so.
+    func platform() throws(KernelError) -> Platform? { try options.platform() }
+
     /// Their layers, unpacked as `--storage-driver` says.
     func chosenSnapshots() throws(KernelError) -> Snapshots {
         Snapshots(stateRoot: state.root, driver: try StorageDriver(options, state))
     }
-
-    /// For which machine, where `--platform` says so.
-    func platform() throws(KernelError) -> Platform? { try options.platform() }
 
     /// Throws unless there are so many operands.
     func expectOperands(_ count: ClosedRange<Int>) throws(KernelError) {
