@@ -49,12 +49,12 @@ public struct GarbageFreed: Equatable, Sendable {
 /// that is killed leaves fewer blobs without a name, and nothing else: the next one takes them.
 public struct GarbageCollector: Sendable {
     private let store: ContentStore
-    private let snapshots: Snapshots
+    private let snapshots: [Snapshots]
 
     /// For the images below the state directory.
     public init(stateRoot: String) {
         store = ContentStore(stateRoot: stateRoot)
-        snapshots = Snapshots(stateRoot: stateRoot)
+        snapshots = StorageDriver.allCases.map { Snapshots(stateRoot: stateRoot, driver: $0) }
     }
 
     // book: begin garbage-collect
@@ -165,17 +165,20 @@ extension GarbageCollector {
     }
 
     private func sweepSnapshots(_ marks: Marks, _ freed: inout GarbageFreed) throws(KernelError) {
-        for chain in try snapshots.all() where !marks.chains.contains(chain) {
-            let size = snapshots.size(ofChain: chain) ?? 0
-            try snapshots.remove(chain)
-            freed.add(\.snapshots, bytes: size)
+        for snapshots in snapshots {
+            for chain in try snapshots.all() where !marks.chains.contains(chain) {
+                let size = snapshots.size(ofChain: chain) ?? 0
+                try snapshots.remove(chain)
+                freed.add(\.snapshots, bytes: size)
+            }
         }
     }
 
     private func sweepIngest(
         takesDownloads: Bool, _ freed: inout GarbageFreed
     ) throws(KernelError) {
-        for path in [store.ingest, snapshots.path + "/unpacking"] where fileType(path) != nil {
+        let unpacking = snapshots.map { $0.path + "/unpacking" }
+        for path in [store.ingest] + unpacking where fileType(path) != nil {
             let swept = try ScratchSpace(directory: path).sweep(takesDownloads: takesDownloads)
             for bytes in swept { freed.add(\.unfinished, bytes: bytes) }
         }

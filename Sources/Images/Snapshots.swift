@@ -181,7 +181,7 @@ public struct Snapshots: Sendable {
 
     /// How many bytes the files of one layer have; nil where it is not unpacked.
     public func size(ofChain chain: Digest) -> Int? {
-        guard let text = try? readText("\(path)/\(chain.hex)/size") else { return nil }
+        guard let text = try? readText(directory(of: chain) + "/size") else { return nil }
         return Int(text.filter { $0 != "\n" })
     }
 }

@@ -35,7 +35,7 @@ public struct Platform: Equatable, Sendable {
         }
         guard isWord, parts.count <= 3 else {
             throw SpecificationError(
-                String(text.prefix(100)), "a platform is OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT"
+                text, "a platform is OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT"
             )
         }
         os = parts.count > 1 ? parts[0].lowercased() : "linux"

@@ -16,6 +16,10 @@ enum RunCommand {
             Option("env", "e", .required("NAME[=VALUE]"), "Set a variable; repeatable."),
             Option("entrypoint", nil, .required("PROGRAM"), "Run this instead of the image's."),
             Option("rootfs", nil, .required("DIR"), "Use a directory in place of IMAGE."),
+            .storageDriver,
+            Option(
+                "pull", nil, .required("WHEN"),
+                "Get IMAGE from its registry: always, missing (if not given) or never."),
             .initProcess,
         ] + ContainerFilesystem.options + ContainerNetwork.options + ContainerIdentity.options
             + ContainerLimits.options + ContainerPrivileges.options + [.explain],
@@ -30,11 +34,12 @@ enum RunCommand {
         let options = try command.parse(arguments)
         if options.has("help") { return command.showHelp() }
         try options.startNarrator()
+        RegistryProgram.noteDirectory()
         // First: it starts the program over again, which is to find what this one found.
         try RuntimeProgram.protect()
         let inputIsOpen = Program.secureStandardDescriptors()
         try OrdinaryUser.becomeRoot()
-        let request = try request(options, state)
+        var request = try request(options, state)
         try request.process.checkInput(isOpen: inputIsOpen)
         return try request.run(in: state)
     }
@@ -55,6 +60,9 @@ enum RunCommand {
         var request = ContainerRequest(try process(options, from: source), in: parts)
         request.image = source.name
         request.layers = source.layers
+        request.manifest = source.manifest
+        request.driver = source.driver
+        request.lease = source.lease
         request.isThrowAway = options.has("rm")
         return request
     }
@@ -91,34 +99,49 @@ enum RunCommand {
 private struct ContainerSource {
     let name: String
     let layers: [String]
-    let configuration: ImageProcess?
+    let driver: StorageDriver
+    private(set) var configuration: ImageProcess?
+    private(set) var manifest: ContentDescriptor?
+    private(set) var lease: HeldLease?
     /// What follows the image's name or, with `--rootfs`, the options.
     private let operands: [String]
 
     init(_ options: Arguments, _ state: StateDirectories) throws(KernelError) {
+        driver = try StorageDriver(options, state)
         if let directory = options.value("rootfs") {
             try checkRootfs(directory)
             name = try resolvedPath(directory)
             layers = [name]
-            configuration = nil
             operands = options.operands
         } else {
             guard let image = options.operands.first else {
                 throw RunCommand.command.missing(operandsOf: options)
             }
-            (layers, configuration) = try Self.find(image, state)
+            let store = ContentStore(stateRoot: state.root)
+            lease = try HeldLease(store)
+            let found = try Self.find(image, try PullPolicy(options), in: store, state)
+            let snapshots = Snapshots(stateRoot: state.root, driver: driver)
+            layers = try snapshots.lowerDirectories(for: found, in: store)
+            configuration = found.configuration.process
+            manifest = found.descriptor
             name = image
             operands = Array(options.operands.dropFirst())
         }
     }
 
+    /// The image, out of the store or from its registry.
     private static func find(
-        _ image: String, _ state: StateDirectories
-    ) throws(KernelError) -> ([String], ImageProcess) {
-        let store = ContentStore(stateRoot: state.root)
-        let found = try store.resolve(image)
-        let layers = try Snapshots(stateRoot: state.root).lowerDirectories(for: found, in: store)
-        return (layers, found.configuration.process)
+        _ image: String, _ pull: PullPolicy, in store: ContentStore, _ state: StateDirectories
+    ) throws(KernelError) -> Image {
+        if pull == .always { try RegistryProgram.pull(image, state) }
+        do { return try store.resolve(image) } catch
+            where pull == .missing && error.operation == "find image" && error.errno == .noSuchFile
+        {
+            // An id is no name that a registry knows; then the first error says it all.
+            guard (try? ImageReference(image)) != nil else { throw error }
+        }
+        try RegistryProgram.pull(image, state)
+        return try store.resolve(image)
     }
 
     /// image-spec, `config.md`: the entrypoint comes first; arguments replace the image's.
@@ -132,5 +155,20 @@ private struct ContainerSource {
                 remedy: "It names no command of its own: give one after it.")
         }
         return command
+    }
+}
+
+/// When `hull run` asks the registry.
+private enum PullPolicy: String {
+    case always, missing, never
+
+    init(_ options: Arguments) throws(KernelError) {
+        let word = options.value("pull") ?? "missing"
+        guard let policy = PullPolicy(rawValue: word) else {
+            throw KernelError(
+                "option", "--pull \(word)", .invalidArgument,
+                remedy: "It is always, missing or never.")
+        }
+        self = policy
     }
 }
