@@ -68,7 +68,8 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .target(
-            name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap", "CLinux"]),
+            name: "Engine",
+            dependencies: ["Isolation", "Images", "OCISpec", "Terminal", "CLibcap", "CLinux"]),
 
         .target(
             name: "ImageCommands",

@@ -1,3 +1,4 @@
+import Engine
 import Images
 import Isolation
 import Kernel
@@ -29,6 +30,12 @@ public struct ImageCommand: Sendable {
         HistoryCommand.entry,
         InspectCommand.entry,
         ImportCommand.entry,
+        CommitCommand.entry,
+        DiffCommand.entry,
+        MountCommand.entry,
+        UnmountCommand.entry,
+        SaveCommand.entry,
+        LoadCommand.entry,
         VersionsCommand.entry,
         RevertCommand.entry,
         VerifyCommand.entry,
@@ -85,6 +92,11 @@ struct ImageCall: Sendable {
 
     /// For which machine, where `--platform` says so.
     func platform() throws(KernelError) -> Platform? { try options.platform() }
+
+    /// Their layers, unpacked as `--storage-driver` says.
+    func chosenSnapshots() throws(KernelError) -> Snapshots {
+        Snapshots(stateRoot: state.root, driver: try StorageDriver(options, state))
+    }
 
     /// Throws unless there are so many operands.
     func expectOperands(_ count: ClosedRange<Int>) throws(KernelError) {

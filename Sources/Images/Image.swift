@@ -46,6 +46,11 @@ extension ContentStore {
             remedy: "`hull images` lists what is there; `hull image import` adds one.")
     }
 
+    /// The image behind a manifest, whether it has a name or not.
+    public func image(_ manifest: ContentDescriptor) throws(KernelError) -> Image {
+        try load(manifest)
+    }
+
     /// Reads the manifest and the configuration behind an entry of the index.
     func load(
         _ entry: ContentDescriptor, for choice: PlatformChoice = .machine(nil)

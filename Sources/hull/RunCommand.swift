@@ -16,6 +16,7 @@ enum RunCommand {
             Option("env", "e", .required("NAME[=VALUE]"), "Set a variable; repeatable."),
             Option("entrypoint", nil, .required("PROGRAM"), "Run this instead of the image's."),
             Option("rootfs", nil, .required("DIR"), "Use a directory in place of IMAGE."),
+            .storageDriver,
             .initProcess,
         ] + ContainerFilesystem.options + ContainerNetwork.options + ContainerIdentity.options
             + ContainerLimits.options + ContainerPrivileges.options + [.explain],
@@ -34,7 +35,7 @@ enum RunCommand {
         try RuntimeProgram.protect()
         let inputIsOpen = Program.secureStandardDescriptors()
         try OrdinaryUser.becomeRoot()
-        let request = try request(options, state)
+        var request = try request(options, state)
         try request.process.checkInput(isOpen: inputIsOpen)
         return try request.run(in: state)
     }
@@ -55,6 +56,9 @@ enum RunCommand {
         var request = ContainerRequest(try process(options, from: source), in: parts)
         request.image = source.name
         request.layers = source.layers
+        request.manifest = source.manifest
+        request.driver = source.driver
+        request.lease = source.lease
         request.isThrowAway = options.has("rm")
         return request
     }
@@ -91,34 +95,34 @@ enum RunCommand {
 private struct ContainerSource {
     let name: String
     let layers: [String]
-    let configuration: ImageProcess?
+    let driver: StorageDriver
+    private(set) var configuration: ImageProcess?
+    private(set) var manifest: ContentDescriptor?
+    private(set) var lease: HeldLease?
     /// What follows the image's name or, with `--rootfs`, the options.
     private let operands: [String]
 
     init(_ options: Arguments, _ state: StateDirectories) throws(KernelError) {
+        driver = try StorageDriver(options, state)
         if let directory = options.value("rootfs") {
             try checkRootfs(directory)
             name = try resolvedPath(directory)
             layers = [name]
-            configuration = nil
             operands = options.operands
         } else {
             guard let image = options.operands.first else {
                 throw RunCommand.command.missing(operandsOf: options)
             }
-            (layers, configuration) = try Self.find(image, state)
+            let store = ContentStore(stateRoot: state.root)
+            lease = try HeldLease(store)
+            let found = try store.resolve(image)
+            let snapshots = Snapshots(stateRoot: state.root, driver: driver)
+            layers = try snapshots.lowerDirectories(for: found, in: store)
+            configuration = found.configuration.process
+            manifest = found.descriptor
             name = image
             operands = Array(options.operands.dropFirst())
         }
-    }
-
-    private static func find(
-        _ image: String, _ state: StateDirectories
-    ) throws(KernelError) -> ([String], ImageProcess) {
-        let store = ContentStore(stateRoot: state.root)
-        let found = try store.resolve(image)
-        let layers = try Snapshots(stateRoot: state.root).lowerDirectories(for: found, in: store)
-        return (layers, found.configuration.process)
     }
 
     /// image-spec, `config.md`: the entrypoint comes first; arguments replace the image's.

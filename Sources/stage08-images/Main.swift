@@ -40,6 +40,7 @@ import Terminal
             let pin = try store.pin(call.rootfs, platform: try call.options.platform())
             let layers = try Snapshots(stateRoot: state.root).lowerDirectories(
                 for: pin.image, in: store)
+            try note(pin.image, layers, call)
             try apply(pin.image.configuration.process, to: &parts, &call)
             let code = try call.run(in: parts, on: layers)
             _ = consume pin
@@ -59,5 +60,18 @@ import Terminal
         call.process.environment = try ContainerEnvironment(
             hasTerminal: call.options.has("tty"), image: image.environment, requests: []
         ).strings
+    }
+
+    /// What is kept can be compared and committed by who knows what it was written on.
+    private static func note(
+        _ image: Image, _ layers: [String], _ call: StageCall
+    ) throws(KernelError) {
+        guard let directory = call.options.value("keep") else { return }
+        try makeDirectories(directory, why: "a place for what the sandbox writes")
+        var record = ContainerRecord(
+            id: "kept", image: call.rootfs, command: call.process.arguments)
+        record.layers = layers
+        record.manifest = image.descriptor
+        try record.write(to: directory, durable: true)
     }
 }
