@@ -1,5 +1,6 @@
 import Engine
 import Glibc
+import ImageCommands
 import Images
 import Isolation
 import Kernel
@@ -16,6 +17,7 @@ enum RunCommand {
             Option("env", "e", .required("NAME[=VALUE]"), "Set a variable; repeatable."),
             Option("entrypoint", nil, .required("PROGRAM"), "Run this instead of the image's."),
             Option("rootfs", nil, .required("DIR"), "Use a directory in place of IMAGE."),
+            .platform,
             .storageDriver,
             .initProcess,
         ] + ContainerFilesystem.options + ContainerNetwork.options + ContainerIdentity.options
@@ -115,7 +117,7 @@ private struct ContainerSource {
             }
             let store = ContentStore(stateRoot: state.root)
             lease = try HeldLease(store)
-            let found = try store.resolve(image)
+            let found = try store.resolve(image, platform: try options.platform())
             let snapshots = Snapshots(stateRoot: state.root, driver: driver)
             layers = try snapshots.lowerDirectories(for: found, in: store)
             configuration = found.configuration.process
