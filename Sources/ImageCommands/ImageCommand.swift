@@ -97,11 +97,6 @@ struct ImageCall: Sendable {
     func chosenSnapshots() throws(KernelError) -> Snapshots {
         Snapshots(stateRoot: state.root, driver: try StorageDriver(options, state))
     }
-=======
-
-    /// For which machine, where `--platform` says so.
-    func platform() throws(KernelError) -> Platform? { try options.platform() }
->>>>>>> snapshots
 
     /// Throws unless there are so many operands.
     func expectOperands(_ count: ClosedRange<Int>) throws(KernelError) {

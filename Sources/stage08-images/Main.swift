@@ -49,19 +49,6 @@ import Terminal
         }
     }
 
-    /// What is kept can be compared and committed by who knows what it was written on.
-    private static func note(
-        _ image: Image, _ layers: [String], _ call: StageCall
-    ) throws(KernelError) {
-        guard let directory = call.options.value("keep") else { return }
-        try makeDirectories(directory, why: "a place for what the sandbox writes")
-        var record = ContainerRecord(
-            id: "kept", image: call.rootfs, command: call.process.arguments)
-        record.layers = layers
-        record.manifest = image.descriptor
-        try record.write(to: directory, durable: true)
-    }
-
     /// What the image says of how it is run, unless the options say otherwise.
     private static func apply(
         _ image: ImageProcess, to parts: inout ContainerParts, _ call: inout StageCall
@@ -73,7 +60,6 @@ import Terminal
         call.process.environment = try ContainerEnvironment(
             hasTerminal: call.options.has("tty"), image: image.environment, requests: []
         ).strings
-<<<<<<< HEAD
     }
 
     /// What is kept can be compared and committed by who knows what it was written on.
@@ -87,6 +73,5 @@ import Terminal
         record.layers = layers
         record.manifest = image.descriptor
         try record.write(to: directory, durable: true)
-=======
     }
 }

@@ -222,5 +222,49 @@ extension KernelSuite {
             expectOneLine(
                 try run([Products.hull, "rmi", "nosuch"]), code: 125, naming: "nosuch", "ENOENT")
         }
+
+        @Test("A container keeps its image, unless it is taken away by force")
+        func containersKeepImages() throws {
+            let rootfs = try place().rootfs()
+            let made = try run([Products.hull, "image", "import", rootfs, "app"], seconds: 60)
+            let ran = try run(
+                [Products.hull, "run", "--network", "none", "app", "sh", "-c", "echo x > /new"])
+            #expect(ran.code == 0, "\(ran)")
+            let listed = try json(try hull("ps", "--all", "--json"))
+            let container = listed.first?["container"] as? [String: Any]
+            let id = try #require(container?["id"] as? String)
+            for name in ["app", made.line] {
+                expectOneLine(
+                    try run([Products.hull, "rmi", name]), code: 125, naming: id, "EBUSY")
+            }
+            #expect(try hull("image", "prune", "--all").line == "Freed: 0 B")
+            #expect(try hull("rmi", "--force", "app").lines.contains("Deleted: \(made.line)"))
+            #expect(try names().isEmpty)
+            // It still has all that it stands on.
+            #expect(try hull("image", "prune", "--all").line == "Freed: 0 B")
+            #expect(try hull("diff", id).output.contains("/new"))
+            _ = try hull("rm", id)
+            #expect(try hull("image", "prune").line.contains("3 blobs, 1 unpacked layer"))
+        }
+
+        @Test("A disk that is full is named, and the images on it stay as they were")
+        func survivesFullDisk() throws {
+            let tree = try place().makeDirectory("tree")
+            try run(["dd", "if=/dev/urandom", "of=\(tree)/big", "bs=1M", "count=3"])
+            let small = try place().makeDirectory("small")
+            try place().write(Place.randomWord(), to: small + "/file")
+            let script = """
+                mkdir -p $HULL_ROOT && mount -t tmpfs -o size=2m tmpfs $HULL_ROOT
+                $0 image import $1 small > /dev/null || exit 1
+                $0 image import $2 small
+                code=$?
+                $0 image verify > /dev/null && $0 image versions small > /dev/null || exit 2
+                test -z "$(ls $HULL_ROOT/images/ingest | grep -v lock)" || exit 3
+                exit $code
+                """
+            let got = try run(
+                ["unshare", "--mount", "sh", "-c", script, Products.hull, small, tree], seconds: 60)
+            expectOneLine(got, code: 125, naming: try place().state, "ENOSPC")
+        }
     }
 }
