@@ -1,6 +1,7 @@
 import Glibc
 import Isolation
 import Kernel
+import OCISpec
 
 /// The program `stage09-registry`, which stands beside this one and has what this one may never
 /// have: threads.
@@ -26,7 +27,9 @@ enum RegistryProgram {
     /// Pulls an image into the store that `state` is, and waits until it is here.
     ///
     /// - Throws: where it failed; it has said why itself.
-    static func pull(_ image: String, _ state: StateDirectories) throws(KernelError) {
+    static func pull(
+        _ image: String, for platform: Platform?, _ state: StateDirectories
+    ) throws(KernelError) {
         // An ordinary user is root by now, and would be taken for the machine's.
         setenv("HULL_ROOT", state.root, 1)
         defer { unsetenv("HULL_ROOT") }
@@ -37,7 +40,9 @@ enum RegistryProgram {
         // Standard output is the container's.
         posix_spawn_file_actions_adddup2(&actions, 2, 1)
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        var arguments = [strdup("hull"), strdup("pull"), strdup(image), nil]
+        var words = ["hull", "pull"]
+        if let platform { words += ["--platform", platform.description] }
+        var arguments = (words + ["--", image]).map { strdup($0) } + [nil]
         defer { for word in arguments { free(word) } }
         var child: pid_t = 0
         let code = posix_spawn(&child, path, &actions, nil, &arguments, environ)

@@ -1,5 +1,6 @@
 import Engine
 import Glibc
+import ImageCommands
 import Images
 import Isolation
 import Kernel
@@ -16,6 +17,7 @@ enum RunCommand {
             Option("env", "e", .required("NAME[=VALUE]"), "Set a variable; repeatable."),
             Option("entrypoint", nil, .required("PROGRAM"), "Run this instead of the image's."),
             Option("rootfs", nil, .required("DIR"), "Use a directory in place of IMAGE."),
+            .platform,
             .storageDriver,
             Option(
                 "pull", nil, .required("WHEN"),
@@ -119,7 +121,7 @@ private struct ContainerSource {
             }
             let store = ContentStore(stateRoot: state.root)
             lease = try HeldLease(store)
-            let found = try Self.find(image, try PullPolicy(options), in: store, state)
+            let found = try Self.find(image, options, in: store, state)
             let snapshots = Snapshots(stateRoot: state.root, driver: driver)
             layers = try snapshots.lowerDirectories(for: found, in: store)
             configuration = found.configuration.process
@@ -131,17 +133,19 @@ private struct ContainerSource {
 
     /// The image, out of the store or from its registry.
     private static func find(
-        _ image: String, _ pull: PullPolicy, in store: ContentStore, _ state: StateDirectories
+        _ image: String, _ options: Arguments, in store: ContentStore, _ state: StateDirectories
     ) throws(KernelError) -> Image {
-        if pull == .always { try RegistryProgram.pull(image, state) }
-        do { return try store.resolve(image) } catch
+        let pull = try PullPolicy(options)
+        let platform = try options.platform()
+        if pull == .always { try RegistryProgram.pull(image, for: platform, state) }
+        do { return try store.resolve(image, platform: platform) } catch
             where pull == .missing && error.operation == "find image" && error.errno == .noSuchFile
         {
             // An id is no name that a registry knows; then the first error says it all.
             guard (try? ImageReference(image)) != nil else { throw error }
         }
-        try RegistryProgram.pull(image, state)
-        return try store.resolve(image)
+        try RegistryProgram.pull(image, for: platform, state)
+        return try store.resolve(image, platform: platform)
     }
 
     /// image-spec, `config.md`: the entrypoint comes first; arguments replace the image's.
