@@ -51,6 +51,9 @@ final class IncomingBody {
         return bytes
     }
 
+    /// Says that nobody can tell where it ends.
+    func abandon() { isHeldBack = true }
+
     /// Reads what the client still sends after it has its answer: closing in its face would
     /// reset the connection, and the answer could be lost.
     /// - Returns: false where there is too much; the connection has to be closed.

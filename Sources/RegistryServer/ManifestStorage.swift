@@ -7,6 +7,7 @@ import OCISpec
 /// The order is what makes it safe to be killed at any moment: first what is pointed at, then
 /// what points. A tag is the last to come and the first to go.
 extension Repository {
+    // book: begin add-manifest
     /// Writes a manifest whose blobs are all there.
     func add(
         _ manifest: PushedManifest, _ bytes: [UInt8], _ digest: Digest, tags: [Tag]
@@ -25,6 +26,7 @@ extension Repository {
         for tag in tags { try set(tag, to: descriptor) }
         return descriptor
     }
+    // book: end add-manifest
 
     /// Takes a manifest out, with all tags that mean it.
     /// - Returns: false where it was not there.

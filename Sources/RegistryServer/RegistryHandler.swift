@@ -48,6 +48,12 @@ struct RegistryHandler: Sendable {
         _ request: Request, _ body: IncomingBody, _ user: inout String?,
         _ writer: borrowing ResponseWriter
     ) async throws -> Answer {
+        // Where this message would end is anybody's guess, and two would guess differently.
+        if let coding = request.headers[.transferEncoding], coding.lowercased() != "chunked" {
+            body.abandon()
+            throw RegistryError(
+                .notImplemented, .unsupported, "Transfer-Encoding: chunked or none.")
+        }
         let target = request.head.path ?? "/"
         let halves = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let query = Query(halves.count > 1 ? halves[1] : "")

@@ -49,6 +49,7 @@ struct Repository {
 
     func hasBlob(_ digest: Digest) -> Bool { access(blobPath(digest), F_OK) == 0 }
 
+    // book: begin adopt
     /// Gives the repository a blob of the store's.
     /// - Returns: false where the store does not have it, or it has as many names as the file
     ///   system allows.
@@ -66,6 +67,7 @@ struct Repository {
         default: throw KernelError("link", blobPath(digest), errno)
         }
     }
+    // book: end adopt
 
     /// Takes the blob from the repository; the store keeps it until it is collected.
     /// - Returns: false where the repository does not have it.

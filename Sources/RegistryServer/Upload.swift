@@ -103,6 +103,7 @@ final class Upload: Sendable {
         state.size += bytes.readableBytes
     }
 
+    // book: begin finish
     /// Ends the upload: its bytes become the blob `digest` of the repository.
     /// - Throws: 400 where they are something else; nothing is left of them then.
     func finish(as digest: Digest) throws {
@@ -123,6 +124,7 @@ final class Upload: Sendable {
             state.hasEnded = true
         }
     }
+    // book: end finish
 
     /// Ends the upload without a blob.
     func discard() {

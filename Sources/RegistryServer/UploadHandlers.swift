@@ -105,28 +105,34 @@ extension RegistryHandler {
         return created(upload.name, digest)
     }
 
-    /// Writes the body as it comes. While a piece is on its way to the disk the next one may
-    /// arrive, and no more than that.
+    /// Writes the body as it comes, a piece at a time: a client that is faster than the disk waits.
     private func receive(_ body: IncomingBody, _ upload: Upload) async throws {
         let limit = options.maximumBlob
         if upload.size + (body.length ?? 0) > limit { throw tooLarge(limit) }
         var pending = ByteBuffer()
-        do {
-            while let piece = try await body.next() {
-                if upload.size + pending.readableBytes + piece.readableBytes > limit {
-                    throw tooLarge(limit)
-                }
-                pending.writeImmutableBuffer(piece)
-                if pending.readableBytes >= RegistryHandler.pieceSize {
-                    try await write(&pending, upload)
-                }
+        while let piece = try await next(body, &pending, upload) {
+            if upload.size + pending.readableBytes + piece.readableBytes > limit {
+                throw tooLarge(limit)
             }
-        } catch is ConnectionLost {
-            // The client can ask how far it came, and go on from there.
-            try await write(&pending, upload)
-            throw ConnectionLost()
+            pending.writeImmutableBuffer(piece)
+            if pending.readableBytes >= RegistryHandler.pieceSize {
+                try await write(&pending, upload)
+            }
         }
         try await write(&pending, upload)
+    }
+
+    /// The next piece. Where there will be none, what came before it is kept: the client can ask
+    /// how far it came, and go on from there.
+    private func next(
+        _ body: IncomingBody, _ pending: inout ByteBuffer, _ upload: Upload
+    ) async throws -> ByteBuffer? {
+        do {
+            return try await body.next()
+        } catch {
+            try await write(&pending, upload)
+            throw error
+        }
     }
 
     private func write(_ pending: inout ByteBuffer, _ upload: Upload) async throws {

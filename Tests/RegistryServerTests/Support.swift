@@ -164,7 +164,7 @@ final class Connection {
         var rest = Array(bytes)[...]
         while !rest.isEmpty {
             let put = rest.withUnsafeBytes {
-                Glibc.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+                Glibc.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
             if put <= 0 { return false }
             rest = rest.dropFirst(put)
