@@ -100,7 +100,8 @@ let package = Package(
                 .product(name: "CryptoExtras", package: "swift-crypto"),
             ]),
         .target(
-            name: "Engine", dependencies: ["Isolation", "Images", "OCISpec", "CLibcap", "CLinux"]),
+            name: "Engine",
+            dependencies: ["Isolation", "Images", "OCISpec", "Terminal", "CLibcap", "CLinux"]),
 
         .target(
             name: "ImageCommands",
@@ -123,10 +124,13 @@ let package = Package(
             swiftSettings: staticSwift, linkerSettings: staticLibraries),
         .executableTarget(
             name: "stage08-images",
-            dependencies: ["ImageCommands", "Images", "Isolation", "Terminal"],
+            dependencies: [
+                "ImageCommands", "Engine", "Images", "Isolation", "OCISpec", "Terminal",
+            ],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
-            name: "hull", dependencies: ["ImageCommands", "Engine", "Terminal"],
+            name: "hull",
+            dependencies: ["ImageCommands", "Engine", "Images", "Isolation", "OCISpec", "Terminal"],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
             name: "hull-probe", dependencies: ["Kernel", "Terminal", "CLinux"],

@@ -18,8 +18,14 @@ public struct ContainerRecord: Equatable, Sendable {
     public var cgroup: [String] = []
     /// Whether the kernel killed in it for lack of memory.
     public var lackedMemory = false
+    /// The directories that its root file system was made of, the topmost first: snapshots,
+    /// which stay for as long as a record names them.
+    public var layers: [String] = []
+    /// The manifest of its image; nil where it was made from a directory.
+    public var manifest: ContentDescriptor?
 
-    init(id: String, image: String, command: [String]) {
+    /// A container that is made now.
+    public init(id: String, image: String, command: [String]) {
         self.id = id
         self.image = image
         self.command = command
@@ -34,6 +40,10 @@ public struct ContainerRecord: Equatable, Sendable {
         exitCode = try json["exitCode"].present?.integer()
         cgroup = try json["cgroup"].present?.strings() ?? []
         lackedMemory = json["outOfMemory"].present != nil
+        layers = try json["layers"].present?.strings() ?? []
+        if let descriptor = try json["manifest"].present {
+            manifest = try ContentDescriptor(descriptor)
+        }
     }
 
     /// The record as it is written.
@@ -42,19 +52,20 @@ public struct ContainerRecord: Equatable, Sendable {
             ("id", .string(id)), ("image", .string(image)), ("command", .strings(command)),
             ("created", .string("\(created)")), ("exitCode", exitCode.map(JSON.integer)),
             ("cgroup", .strings(cgroup)), ("outOfMemory", lackedMemory ? .bool(true) : nil),
+            ("layers", .strings(layers)), ("manifest", manifest?.json),
         ])
     }
 
     /// Writes it into the container's directory.
     ///
     /// - Parameter durable: false for a container that a power cut ends for good.
-    func write(to directory: String, durable: Bool) throws(KernelError) {
+    public func write(to directory: String, durable: Bool) throws(KernelError) {
         let text = json.text(indent: 2) + "\n"
         try replaceFile("\(directory)/container.json", with: text.utf8, durable: durable)
     }
 
     /// Reads it from the container's directory.
-    init(from directory: String) throws(KernelError) {
+    public init(from directory: String) throws(KernelError) {
         let path = "\(directory)/container.json"
         let bytes = try readFile(path)
         do throws(SpecificationError) {

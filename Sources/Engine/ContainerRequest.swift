@@ -1,3 +1,4 @@
+import Images
 import Isolation
 import Kernel
 import OCISpec
@@ -8,6 +9,12 @@ public struct ContainerRequest: Sendable {
     public var image = ""
     /// The layers of the root file system, topmost first.
     public var layers: [String] = []
+    /// The manifest of the image that they are from.
+    public var manifest: ContentDescriptor?
+    /// Whether the layers are stacked or copied.
+    public var driver = StorageDriver.overlay
+    /// Keeps the layers until the container's record names them.
+    public var lease: HeldLease?
     /// The command and how it is connected.
     public var process: SandboxedProcess
     /// Everything else that is the container's own.
@@ -24,7 +31,7 @@ public struct ContainerRequest: Sendable {
     /// Makes the container, runs its command, and keeps or removes what it wrote.
     ///
     /// - Returns: the exit code of the command.
-    public func run(in state: StateDirectories) throws(KernelError) -> Int32 {
+    public mutating func run(in state: StateDirectories) throws(KernelError) -> Int32 {
         let directory = try makeDirectory(in: state)
         let path = directory.path
         let id = directory.name
@@ -32,7 +39,11 @@ public struct ContainerRequest: Sendable {
         do throws(KernelError) {
             let group = parts.controlGroup(named: id)
             record.cgroup = try group?.locate() ?? []
+            record.layers = layers
+            record.manifest = manifest
             try record.write(to: path, durable: !isThrowAway)
+            lease = nil
+            try copyLayers(to: path)
             // book: begin container-run
             let list = try parts.mechanisms(
                 named: id, lower: layers, upper: .made(path, isThrowAway: isThrowAway), in: group)
@@ -51,6 +62,14 @@ public struct ContainerRequest: Sendable {
             do { try removeTree(path) } catch {}
             throw error
         }
+    }
+
+    /// For the driver `copy`: the whole tree, for this container alone.
+    private mutating func copyLayers(to directory: String) throws(KernelError) {
+        guard driver == .copy, let topmost = layers.first else { return }
+        let root = directory + "/root"
+        try copyTree(topmost, to: root, why: "a tree of the container's own, to be written to")
+        parts.filesystem.copiedRoot = root
     }
 
     /// Its name is the container's id.

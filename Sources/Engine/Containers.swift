@@ -50,6 +50,23 @@ public struct Containers: Sendable {
         return found.sorted { $0.record.created < $1.record.created }
     }
 
+    /// What is known of each, and nothing else.
+    /// - Throws: where one cannot be read.
+    func records() throws(KernelError) -> [ContainerRecord] {
+        var records: [ContainerRecord] = []
+        for parent in [state.containers, state.throwAwayContainers]
+        where fileType(parent) != nil {
+            for id in try namesInDirectory(parent) {
+                do { records.append(try ContainerRecord(from: "\(parent)/\(id)")) } catch
+                    where error.errno == .noSuchFile
+                {
+                    // Just being made, or a killed one's that the next sweep takes.
+                }
+            }
+        }
+        return records
+    }
+
     /// The container whose id begins with `prefix`.
     ///
     /// - Parameter purpose: what an error says was tried, such as `remove container`.

@@ -1,3 +1,4 @@
+import Engine
 import Images
 import Isolation
 import Kernel
@@ -24,7 +25,21 @@ public struct ImageCommand: Sendable {
     /// All of them, in the order of the help.
     public static let all: [ImageCommand] = [
         ImagesCommand.entry,
+        TagCommand.entry,
+        RmiCommand.entry,
+        HistoryCommand.entry,
+        InspectCommand.entry,
         ImportCommand.entry,
+        CommitCommand.entry,
+        DiffCommand.entry,
+        MountCommand.entry,
+        UnmountCommand.entry,
+        SaveCommand.entry,
+        LoadCommand.entry,
+        VersionsCommand.entry,
+        RevertCommand.entry,
+        VerifyCommand.entry,
+        PruneCommand.entry,
     ]
 
     /// The command that these words begin with; nil where they are none of these.
@@ -75,6 +90,14 @@ struct ImageCall: Sendable {
     /// Their layers, unpacked.
     var snapshots: Snapshots { Snapshots(stateRoot: state.root) }
 
+    /// For which machine, where `--platform` says so.
+    func platform() throws(KernelError) -> Platform? { try options.platform() }
+
+    /// Their layers, unpacked as `--storage-driver` says.
+    func chosenSnapshots() throws(KernelError) -> Snapshots {
+        Snapshots(stateRoot: state.root, driver: try StorageDriver(options, state))
+    }
+
     /// Throws unless there are so many operands.
     func expectOperands(_ count: ClosedRange<Int>) throws(KernelError) {
         if !count.contains(operands.count) { throw command.missing(operandsOf: options) }
@@ -83,5 +106,25 @@ struct ImageCall: Sendable {
     /// Throws unless there is an operand.
     func expectOperands() throws(KernelError) {
         if operands.isEmpty { throw command.missing(operandsOf: options) }
+    }
+}
+
+extension Option {
+    /// `--platform`.
+    public static let platform = Option(
+        "platform", nil, .required("OS/ARCH[/VARIANT]"),
+        "Of an image for several machines, the one for this.")
+    /// `--json`.
+    static let json = Option("json", nil, .none, "For programs: as JSON.")
+}
+
+extension Arguments {
+    /// What `--platform` asks for; nil where it was not given.
+    public func platform() throws(KernelError) -> Platform? {
+        guard let text = value("platform") else { return nil }
+        do { return try Platform(text) } catch {
+            throw KernelError(
+                "--platform", error.subject, .invalidArgument, remedy: "\(error.problem).")
+        }
     }
 }

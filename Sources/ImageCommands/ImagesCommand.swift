@@ -9,12 +9,14 @@ enum ImagesCommand {
         Command(
             "images", "", "List the images that are here, the newest first.",
             options: [
+                Option("all", "a", .none, "Also what names meant before."),
                 Option("quiet", "q", .none, "Only the ids."),
-                Option("json", nil, .none, "For programs: one array of objects."),
+                .json,
             ])
     ) { call throws(KernelError) in
         try call.expectOperands(0...0)
-        let images = try call.store.images(call.snapshots)
+        let images = try call.store.images(
+            call.snapshots, withVersions: call.options.has("all"))
         if call.options.has("json") {
             Program.write(JSON.array(images.map(json)).text(indent: 2) + "\n")
         } else if call.options.has("quiet") {

@@ -11,12 +11,7 @@ enum ImportCommand {
         Command(
             "image import", "TAR|DIR|- NAME[:TAG]",
             "Make an image of a root file system: an archive, a directory, or standard input.",
-            options: [
-                Option(
-                    "change", "c", .required("INSTRUCTION"),
-                    "Set how it is run, as a Dockerfile would: 'CMD [\"/bin/sh\"]'. May be repeated."
-                )
-            ],
+            options: [.change],
             notes: """
                 The instructions are CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME
                 and WORKDIR. With SOURCE_DATE_EPOCH set, the same directory gives the same image id.
@@ -46,6 +41,13 @@ enum ImportCommand {
         }
         return .standardInput
     }
+}
+
+extension Option {
+    /// `--change`.
+    static let change = Option(
+        "change", "c", .required("INSTRUCTION"),
+        "Set how it is run, as a Dockerfile would: 'CMD [\"/bin/sh\"]'. May be repeated.")
 }
 
 /// When an image that is made now was made.

@@ -8,7 +8,7 @@ import OCISpec
 /// file is a download that the next one can go on with.
 public final class BlobWriter: ByteSink {
     private let store: ContentStore
-    /// Where it is written, for whoever reads it meanwhile.
+    /// The file in `ingest/`, which grows; gone when the blob is committed.
     public let path: String
     /// Its lock says that somebody is writing.
     private let file: Descriptor
@@ -100,15 +100,8 @@ public final class BlobWriter: ByteSink {
     ) throws(KernelError) -> Digest {
         let digest = try digest(expected?.algorithm ?? algorithm)
         try check(digest, expected, wanted)
-        let target = store.blobPath(digest)
-        try store.makeBlobDirectory(digest.algorithm)
-        if fchmod(file.number, 0o444) < 0 || fsync(file.number) < 0 {
-            throw KernelError("fsync", path, .current)
-        }
-        // The same content has the same name: replacing it by itself changes nothing.
-        if rename(path, target) < 0 { throw KernelError("rename", target, .current) }
+        try store.putInPlace(path, file, as: digest)
         isDone = true
-        try syncDirectory(holding: target)
         return digest
     }
 
@@ -145,5 +138,21 @@ public final class BlobWriter: ByteSink {
             hash.update(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count]))
             size += count
         }
+    }
+}
+
+extension ContentStore {
+    /// Makes a file that lasts out of one in the store's own file system, and gives it its name.
+    func putInPlace(
+        _ path: String, _ file: borrowing Descriptor, as digest: Digest
+    ) throws(KernelError) {
+        let target = blobPath(digest)
+        try makeBlobDirectory(digest.algorithm)
+        if fchmod(file.number, 0o444) < 0 || fsync(file.number) < 0 {
+            throw KernelError("fsync", path, .current)
+        }
+        // The same content has the same name: replacing it by itself changes nothing.
+        if rename(path, target) < 0 { throw KernelError("rename", target, .current) }
+        try syncDirectory(holding: target)
     }
 }

@@ -178,6 +178,9 @@ public struct ContentStore: Sendable {
         let marker = path + "/oci-layout"
         if fileType(marker) != nil { return }
         // Layers hold other people's secrets, such as /etc/shadow, and set-user-ID programs.
+        // The state directory itself holds other things, some of them for root of a user namespace.
+        let parent = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+        try makeDirectories(parent, mode: 0o711, why: "what stays of images and containers")
         try makeDirectories(path, mode: 0o700, why: "the content store")
         try makeBlobDirectory(.sha256)
         let lock = try FileLock(lockPath)

@@ -19,7 +19,7 @@ extension ImageReference {
     public static func parse(_ text: String) throws(KernelError) -> ImageReference {
         do { return try ImageReference(text) } catch {
             throw KernelError(
-                "image name", "'\(text)'", .invalidArgument,
+                "image name", "'\(text.prefix(300))'", .invalidArgument,
                 remedy: "Its form is [REGISTRY/]NAME[:TAG][@DIGEST]: \(error.problem).")
         }
     }

@@ -35,11 +35,7 @@ public struct ImageImporter: Sendable {
         from input: Input, as reference: ImageReference, changes: [String] = [],
         created: Timestamp = .now, progress: @escaping ProgressHandler = { _ in }
     ) throws(KernelError) -> Digest {
-        guard reference.digest == nil else {
-            throw KernelError(
-                "image name", reference.familiar, .invalidArgument,
-                remedy: "A digest is found, not chosen; give a name and a tag.")
-        }
+        try reference.refuseDigest()
         // Before the long work: a slip in a change should not cost a minute.
         var process = ImageProcess()
         for change in changes { try process.apply(change) }
@@ -120,6 +116,16 @@ public struct ImageImporter: Sendable {
         }
         let plain = try unpacked(source, named: name)
         try plain.copy(to: archive)
+    }
+}
+
+extension ImageReference {
+    /// Throws where it has a digest: it is a name that an image is to get.
+    func refuseDigest() throws(KernelError) {
+        if digest == nil { return }
+        throw KernelError(
+            "image name", familiar, .invalidArgument,
+            remedy: "A digest is found, not chosen; give a name and a tag.")
     }
 }
 

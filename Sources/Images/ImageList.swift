@@ -18,8 +18,12 @@ extension ContentStore {
     /// What is here, the newest first.
     ///
     /// An entry that cannot be read is left out: it must not hide the others.
-    public func images(_ snapshots: Snapshots) throws(KernelError) -> [ImageSummary] {
-        let images = try index().manifests.compactMap { try? load($0) }
+    /// - Parameter withVersions: whether what names meant before is listed too.
+    public func images(
+        _ snapshots: Snapshots, withVersions: Bool = false
+    ) throws(KernelError) -> [ImageSummary] {
+        let entries = try index().manifests.filter { withVersions || $0.version == nil }
+        let images = entries.compactMap { try? load($0, for: .any) }
         return images.map { image in
             let packed = image.manifest.layers.reduce(0) { $0 + $1.size }
             return ImageSummary(

@@ -33,24 +33,49 @@ struct ScratchSpace {
         return ScratchEntry(path: path, descriptor: opened)
     }
 
+    /// Clears what others left.
+    ///
+    /// - Parameter takesDownloads: whether those that were broken off go too.
+    /// - Returns: the size of each file that was removed.
+    @discardableResult
+    func sweep(takesDownloads: Bool = false) throws(KernelError) -> [Int] {
+        let lock = try FileLock(directory + "/lock")
+        let sizes = try removeOrphans(takesDownloads)
+        _ = consume lock
+        return sizes
+    }
+
     /// Under the lock nobody is between making an entry and claiming it.
     private func lockAndSweep() throws(KernelError) -> FileLock {
         try makeDirectories(directory, mode: 0o700, why: "a place for what is not finished yet")
         let lock = try FileLock(directory + "/lock")
+        _ = try removeOrphans(false)
+        return lock
+    }
+
+    private func removeOrphans(_ takesDownloads: Bool) throws(KernelError) -> [Int] {
+        var sizes: [Int] = []
         for name in try namesInDirectory(directory) where name != "lock" {
             // A download that was broken off is gone on with.
-            if !name.hasSuffix(ScratchSpace.download) { removeIfOrphaned(directory + "/" + name) }
+            if name.hasSuffix(ScratchSpace.download) && !takesDownloads { continue }
+            if let size = removeIfOrphaned(directory + "/" + name) { sizes.append(size) }
         }
-        return lock
+        return sizes
     }
 
     private func claim(_ entry: borrowing Descriptor, _ path: String) throws(KernelError) {
         if flock(entry.number, LOCK_EX | LOCK_NB) < 0 { throw KernelError("flock", path, .current) }
     }
 
-    private func removeIfOrphaned(_ path: String) {
-        guard let entry = try? Descriptor.open(path, O_RDONLY | O_NOFOLLOW) else { return }
-        if flock(entry.number, LOCK_EX | LOCK_NB) == 0 { try? removeTree(path) }
+    /// - Returns: its size; nil where it has an owner.
+    private func removeIfOrphaned(_ path: String) -> Int? {
+        guard let entry = try? Descriptor.open(path, O_RDONLY | O_NOFOLLOW),
+            flock(entry.number, LOCK_EX | LOCK_NB) == 0
+        else { return nil }
+        var status = stat()
+        let isKnown = fstat(entry.number, &status) == 0
+        do { try removeTree(path) } catch { return nil }
+        return isKnown ? Int(status.st_size) : 0
     }
 }
 

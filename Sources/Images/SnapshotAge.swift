@@ -26,7 +26,7 @@ struct SnapshotAge {
 
     /// Whether the machine has not been started since it was made.
     var isOfThisBoot: Bool {
-        guard let written = try? readText(boot), let now = try? Self.bootID() else { return false }
+        guard let written = try? readText(boot), let now = try? bootID() else { return false }
         return written == now
     }
     // book: end snapshot-age
@@ -36,7 +36,7 @@ struct SnapshotAge {
 
     /// Says when it was made. Nothing is waited for.
     func write() throws(KernelError) {
-        try replaceFile(boot, with: try Self.bootID().utf8, durable: false)
+        try replaceFile(boot, with: try bootID().utf8, durable: false)
     }
 
     /// Waits until all of it is on the disk, and says so.
@@ -57,7 +57,4 @@ struct SnapshotAge {
         return time(nil) - status.st_mtim.tv_sec > 60 && isOfThisBoot
     }
 
-    private static func bootID() throws(KernelError) -> String {
-        try readText("/proc/sys/kernel/random/boot_id")
-    }
 }

@@ -173,11 +173,15 @@ public struct Snapshots: Sendable {
     func size(of image: Image) -> Int? {
         var sum = 0
         for chain in Snapshots.chainIDs(image.configuration.diffIDs) {
-            guard let text = try? readText("\(path)/\(chain.hex)/size"),
-                let size = Int(text.filter { $0 != "\n" })
-            else { return nil }
+            guard let size = size(ofChain: chain) else { return nil }
             sum += size
         }
         return sum
+    }
+
+    /// How many bytes the files of one layer have; nil where it is not unpacked.
+    public func size(ofChain chain: Digest) -> Int? {
+        guard let text = try? readText(directory(of: chain) + "/size") else { return nil }
+        return Int(text.filter { $0 != "\n" })
     }
 }

@@ -23,4 +23,36 @@ extension ContentStore {
             throw corrupt(name, "Its content has another digest; import or pull it again.")
         }
     }
+
+    /// Reads back all that an entry of the index leads to.
+    ///
+    /// Of an index of several, the manifests that are here: others need not be.
+    /// - Returns: how many blobs there are.
+    /// - Throws: what ``verify(_:size:)`` throws, and `EBADMSG` where a document makes no sense.
+    public func verify(image entry: ContentDescriptor) throws(KernelError) -> Int {
+        var seen: Set<Digest> = []
+        try verify(image: entry, depth: 0, &seen)
+        return seen.count
+    }
+
+    private func verify(
+        image entry: ContentDescriptor, depth: Int, _ seen: inout Set<Digest>
+    ) throws(KernelError) {
+        // First the hash: then it is known whose words the rest are.
+        try verify(entry.digest, size: entry.size)
+        seen.insert(entry.digest)
+        if MediaType.isIndex(entry.mediaType) {
+            for child in try imageIndex(entry).manifests
+            where depth < 4 && has(child.digest) && !seen.contains(child.digest) {
+                try verify(image: child, depth: depth + 1, &seen)
+            }
+            return
+        }
+        let manifest = try manifest(entry)
+        for blob in [manifest.configuration] + manifest.layers {
+            try verify(blob.digest, size: blob.size)
+            seen.insert(blob.digest)
+        }
+        if MediaType.isConfiguration(manifest.configuration.mediaType) { _ = try load(entry) }
+    }
 }

@@ -100,17 +100,18 @@ final class PeekedSource: ByteSource {
 }
 
 /// An open file as a sink.
-final class FileSink: ByteSink {
+public final class FileSink: ByteSink {
     private let file: Descriptor
     private let name: String
 
     /// Writes `file`, which errors call `name`.
-    init(_ file: consuming Descriptor, named name: String) {
+    public init(_ file: consuming Descriptor, named name: String) {
         self.file = file
         self.name = name
     }
 
-    func write(_ bytes: UnsafeRawBufferPointer) throws(KernelError) {
+    /// Writes all of `bytes`. See `write(2)`.
+    public func write(_ bytes: UnsafeRawBufferPointer) throws(KernelError) {
         var done = 0
         while done < bytes.count {
             let put = Glibc.write(

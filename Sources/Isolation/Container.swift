@@ -8,6 +8,8 @@ public struct ContainerFilesystem: Sendable {
     public var temporary: [String] = []
     /// Whether the root cannot be written.
     public var isReadOnly = false
+    /// A directory that is the root by itself; nil for an overlay over layers.
+    public var copiedRoot: String?
     /// Where the command starts.
     public var workingDirectory = "/"
     /// Whether the command gets a terminal.

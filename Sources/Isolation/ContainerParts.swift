@@ -75,9 +75,14 @@ public struct ContainerParts: Sendable {
         var filesystem = filesystem
         if hasUserNamespace { filesystem.isInUserNamespace = true }
         if isPrivileged { filesystem.hasMasks = false }
-        let root = OverlayRoot(
-            lower: lower, upper: upper, mapsOwners: hasUserNamespace,
-            context: privileges?.seLinux?.files)
+        let root: any Mechanism =
+            if let copy = filesystem.copiedRoot {
+                CopiedRoot(copy, mapsOwners: hasUserNamespace)
+            } else {
+                OverlayRoot(
+                    lower: lower, upper: upper, mapsOwners: hasUserNamespace,
+                    context: privileges?.seLinux?.files)
+            }
         return try filesystem.mechanisms(on: root, in: group, showing: files)
     }
 }

@@ -9,7 +9,7 @@ public struct StageCall: Sendable {
     /// The root file system's directory or, from stage 8 on, the image's name.
     public let rootfs: String
     /// The command, connected to the stage's own standard streams.
-    public let process: SandboxedProcess
+    public var process: SandboxedProcess
 
     /// Reads a stage's command line, starts the narrator, and answers `--help`.
     ///

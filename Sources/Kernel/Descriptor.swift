@@ -57,6 +57,23 @@ extension Descriptor {
         return Descriptor(owning: number)
     }
 
+    /// Opens `path` below the directory `root`; symbolic links are followed as long as they stay
+    /// in it. See `openat2(2)`, `RESOLVE_BENEATH`.
+    /// - Throws: `EXDEV` where the path leads out.
+    public static func openInside(
+        _ path: String, _ flags: CInt, root: CInt
+    ) throws(KernelError) -> Descriptor {
+        var how = open_how()
+        how.flags = UInt64(UInt32(bitPattern: flags | O_CLOEXEC))
+        // Of /proc's links not even the kernel knows where they lead.
+        how.resolve = UInt64(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+        let number = retryingInterrupts {
+            openat2(root, path, &how, MemoryLayout<open_how>.size)
+        }
+        guard number >= 0 else { throw KernelError("openat2", path, .current) }
+        return Descriptor(owning: number)
+    }
+
     /// Reads up to `count` bytes; none at the end of the file. See `read(2)`.
     public borrowing func read(upTo count: Int) throws(KernelError) -> [UInt8] {
         var failure: Errno?

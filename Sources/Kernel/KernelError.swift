@@ -49,7 +49,7 @@ extension KernelError: CustomStringConvertible {
     public var description: String {
         let subject = object.isEmpty ? operation : "\(operation) \(onOneLine(object))"
         let reason = "\(subject): \(errno.meaning) (\(errno.name))"
-        return remedy.isEmpty ? reason : "\(reason). \(remedy)"
+        return remedy.isEmpty ? reason : "\(reason). \(onOneLine(remedy))"
     }
 }
 

@@ -24,3 +24,8 @@ public func setKernelParameter(
         why: why, shell: "echo \(quoteShell(value)) > \(quoteShell(path))"
     ) { Glibc.write(number, value, value.utf8.count) }
 }
+
+/// What differs from one start of the machine to the next. See `random(4)`, "boot_id".
+public func bootID() throws(KernelError) -> String {
+    split(try readText("/proc/sys/kernel/random/boot_id"), at: "\n")[0]
+}

@@ -10,6 +10,8 @@ public struct ContentDescriptor: Equatable, Sendable {
     public var annotations: StringMap
     /// For which machine it is, in an index.
     public var platform: Platform?
+    /// What it is beyond its media type, where it is no image.
+    public var artifactType: String?
 
     /// A descriptor of a blob.
     public init(
@@ -30,67 +32,25 @@ public struct ContentDescriptor: Equatable, Sendable {
         digest = try json["digest"].digest()
         size = try json["size"].integer()
         guard size >= 0 else { throw json["size"].error("a size is not negative") }
+        guard size <= ContentDescriptor.sizeLimit else {
+            throw json["size"].error("\(size) bytes are more than any disk has")
+        }
         annotations = try json["annotations"].stringMap()
         platform = try json["platform"].present.map { json throws(SpecificationError) in
             try Platform(json)
         }
+        artifactType = try json["artifactType"].optionalString()
     }
+
+    /// A pebibyte: the sizes of all the layers that a manifest may have can be added up.
+    static let sizeLimit = 1 << 50
 
     /// The descriptor as its specification writes it.
     public var json: JSON {
         .object(present: [
             ("mediaType", .string(mediaType)), ("digest", .string(digest.description)),
             ("size", .integer(size)), ("annotations", annotations.json),
-            ("platform", platform?.json),
+            ("platform", platform?.json), ("artifactType", artifactType.map(JSON.string)),
         ])
-    }
-}
-
-/// For which machine an image is, in the words of the Go language.
-public struct Platform: Equatable, Sendable {
-    /// The processor, such as `amd64`.
-    public var architecture: String
-    /// The system, such as `linux`.
-    public var os: String
-    /// The processor's version, such as `v8`.
-    public var variant: String?
-
-    /// A platform.
-    public init(architecture: String, os: String, variant: String? = nil) {
-        self.architecture = architecture
-        self.os = os
-        self.variant = variant
-    }
-
-    /// Reads a platform.
-    public init(_ json: JSONReader) throws(SpecificationError) {
-        let json = try json.object()
-        architecture = try json["architecture"].string()
-        os = try json["os"].string()
-        variant = try json["variant"].optionalString()
-    }
-
-    /// The platform as its specification writes it.
-    public var json: JSON {
-        .object(present: [
-            ("architecture", .string(architecture)), ("os", .string(os)),
-            ("variant", variant.map(JSON.string)),
-        ])
-    }
-
-    #if arch(x86_64)
-        /// The platform of this program.
-        public static let host = Platform(architecture: "amd64", os: "linux")
-    #elseif arch(arm64)
-        /// The platform of this program.
-        public static let host = Platform(architecture: "arm64", os: "linux")
-    #elseif arch(riscv64)
-        /// The platform of this program.
-        public static let host = Platform(architecture: "riscv64", os: "linux")
-    #endif
-
-    /// Whether what is made for `self` runs on `other`. Variants are not looked at.
-    public func matches(_ other: Platform) -> Bool {
-        architecture == other.architecture && os == other.os
     }
 }

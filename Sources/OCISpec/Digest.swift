@@ -33,7 +33,7 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
             return
         }
         throw SpecificationError(
-            String(text.prefix(160)),
+            text,
             "a digest is sha256: and 64 digits of 0-9a-f, or sha512: and 128 of them")
     }
 

@@ -4,6 +4,8 @@ public struct ImageConfiguration: Equatable, Sendable {
     public var platform: Platform
     /// When it was made.
     public var created: Timestamp?
+    /// Who made it.
+    public var author: String?
     /// What a container of it runs.
     public var process: ImageProcess
     /// The digest of each layer's uncompressed archive, the lowest first.
@@ -28,6 +30,7 @@ public struct ImageConfiguration: Equatable, Sendable {
         let json = try json.object()
         platform = try Platform(json)
         created = try Timestamp(json["created"])
+        author = try json["author"].optionalString()
         process = try ImageProcess(json["config"])
         diffIDs = []
         for element in try json["rootfs"].object()["diff_ids"].present?.array() ?? [] {
@@ -43,6 +46,7 @@ public struct ImageConfiguration: Equatable, Sendable {
     public var json: JSON {
         .object(present: [
             ("created", created.map { .string($0.description) }),
+            ("author", author.map(JSON.string)),
             ("architecture", .string(platform.architecture)), ("os", .string(platform.os)),
             ("variant", platform.variant.map(JSON.string)), ("config", process.json),
             (

@@ -6,16 +6,20 @@ public struct ImageHistory: Equatable, Sendable {
     public var createdBy: String?
     /// Whatever its maker wanted to say.
     public var comment: String?
+    /// Who made it.
+    public var author: String?
     /// Whether no layer belongs to it.
     public var isEmptyLayer: Bool
 
     /// An entry.
     public init(
-        created: Timestamp?, createdBy: String?, comment: String? = nil, isEmptyLayer: Bool = false
+        created: Timestamp?, createdBy: String?, comment: String? = nil,
+        author: String? = nil, isEmptyLayer: Bool = false
     ) {
         self.created = created
         self.createdBy = createdBy
         self.comment = comment
+        self.author = author
         self.isEmptyLayer = isEmptyLayer
     }
 
@@ -25,6 +29,7 @@ public struct ImageHistory: Equatable, Sendable {
         created = try Timestamp(json["created"])
         createdBy = try json["created_by"].optionalString()
         comment = try json["comment"].optionalString()
+        author = try json["author"].optionalString()
         isEmptyLayer = try json["empty_layer"].present?.bool() ?? false
     }
 
@@ -33,7 +38,7 @@ public struct ImageHistory: Equatable, Sendable {
         .object(present: [
             ("created", created.map { .string($0.description) }),
             ("created_by", createdBy.map(JSON.string)), ("comment", comment.map(JSON.string)),
-            ("empty_layer", isEmptyLayer ? true : nil),
+            ("author", author.map(JSON.string)), ("empty_layer", isEmptyLayer ? true : nil),
         ])
     }
 }

@@ -75,8 +75,11 @@ public struct ImageReference: Hashable, Sendable {
     /// The repository as people write it: without what goes without saying.
     public var familiarName: String {
         guard registry == ImageReference.hub else { return name }
-        return repository.hasPrefix(ImageReference.library)
-            ? String(repository.dropFirst(ImageReference.library.count)) : repository
+        let isOfficial = repository.hasPrefix(ImageReference.library)
+        let short =
+            isOfficial ? String(repository.dropFirst(ImageReference.library.count)) : repository
+        // Such as docker.io/localhost/app: without its registry it would be on another.
+        return ImageReference.split(Substring(short)) == (registry, repository) ? short : name
     }
 
     /// The whole name as people write it.

@@ -80,16 +80,22 @@ public struct JSONReader: Sendable {
 
     /// The object's members, all of them text; empty where it is absent.
     public func stringMap() throws(SpecificationError) -> StringMap {
-        var map = StringMap()
-        for name in try names() { map[name] = try self[name].string() }
-        return map
+        var entries: [StringMap.Entry] = []
+        // Not by name: who sends a hundred thousand would have each looked for among all.
+        for member in try members() {
+            let value = try JSONReader(at: "\(path).\(member.name)", member.value).string()
+            entries.append(StringMap.Entry(name: member.name, value: value))
+        }
+        return StringMap(unique: entries)
     }
 
     /// The names of the object's members, in order; empty where it is absent.
-    public func names() throws(SpecificationError) -> [String] {
+    public func names() throws(SpecificationError) -> [String] { try members().map(\.name) }
+
+    private func members() throws(SpecificationError) -> [JSON.Member] {
         switch value {
         case nil: return []
-        case .object(let members)?: return members.map(\.name)
+        case .object(let members)?: return members
         default: throw mismatch("an object")
         }
     }

@@ -12,14 +12,30 @@ public enum MediaType {
     public static let layer = "application/vnd.oci.image.layer.v1.tar"
     /// A layer, compressed.
     public static let gzipLayer = "application/vnd.oci.image.layer.v1.tar+gzip"
+    /// A layer, compressed better and faster.
+    public static let zstdLayer = "application/vnd.oci.image.layer.v1.tar+zstd"
+    /// Two braces, where a manifest needs a blob and its maker has none.
+    public static let empty = "application/vnd.oci.empty.v1+json"
+
+    /// Docker's word for ``index``.
+    public static let dockerIndex = "application/vnd.docker.distribution.manifest.list.v2+json"
+    /// Docker's word for ``manifest``.
+    public static let dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+    /// Docker's word for ``configuration``.
+    public static let dockerConfiguration = "application/vnd.docker.container.image.v1+json"
+    /// Docker's word for ``gzipLayer``.
+    public static let dockerLayer = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
     /// Whether a blob of this type lists manifests.
-    public static func isIndex(_ type: String) -> Bool {
-        type == index || type == "application/vnd.docker.distribution.manifest.list.v2+json"
-    }
+    public static func isIndex(_ type: String) -> Bool { type == index || type == dockerIndex }
 
     /// Whether a blob of this type describes one image.
     public static func isManifest(_ type: String) -> Bool {
-        type == manifest || type == "application/vnd.docker.distribution.manifest.v2+json"
+        type == manifest || type == dockerManifest
+    }
+
+    /// Whether a blob of this type says how an image is run.
+    public static func isConfiguration(_ type: String) -> Bool {
+        type == configuration || type == dockerConfiguration
     }
 }

@@ -6,11 +6,17 @@ public struct SpecificationError: Error, Equatable, Sendable, CustomStringConver
     public let problem: String
 
     /// An error in `subject`.
+    ///
+    /// Both are cut where they are long: much of them may come from whoever sent the text.
     public init(_ subject: String, _ problem: String) {
-        self.subject = subject
-        self.problem = problem
+        self.subject = shortened(subject)
+        self.problem = shortened(problem)
     }
 
     /// Both in one line.
     public var description: String { "\(subject): \(problem)" }
+}
+
+private func shortened(_ text: String) -> String {
+    text.utf8.count <= 300 ? text : text.prefix(250) + "…"
 }

@@ -22,6 +22,9 @@ public struct StringMap: Equatable, Sendable, ExpressibleByDictionaryLiteral {
         for (name, value) in entries { self[name] = value }
     }
 
+    /// These entries, whose names are all different.
+    init(unique entries: [Entry]) { self.entries = entries.sorted { $0.name < $1.name } }
+
     /// What `name` stands for; nil where it is not in the map.
     public subscript(name: String) -> String? {
         get { entries.first { $0.name == name }?.value }

@@ -19,6 +19,7 @@ enum RunCommand {
             Option(
                 "pull", nil, .required("WHEN"),
                 "Get IMAGE from its registry: always, missing (if not given) or never."),
+            .storageDriver,
             .initProcess,
         ] + ContainerFilesystem.options + ContainerNetwork.options + ContainerIdentity.options
             + ContainerLimits.options + ContainerPrivileges.options + [.explain],
@@ -38,7 +39,7 @@ enum RunCommand {
         try RuntimeProgram.protect()
         let inputIsOpen = Program.secureStandardDescriptors()
         try OrdinaryUser.becomeRoot()
-        let request = try request(options, state)
+        var request = try request(options, state)
         try request.process.checkInput(isOpen: inputIsOpen)
         return try request.run(in: state)
     }
@@ -59,6 +60,9 @@ enum RunCommand {
         var request = ContainerRequest(try process(options, from: source), in: parts)
         request.image = source.name
         request.layers = source.layers
+        request.manifest = source.manifest
+        request.driver = source.driver
+        request.lease = source.lease
         request.isThrowAway = options.has("rm")
         return request
     }
@@ -95,44 +99,48 @@ enum RunCommand {
 private struct ContainerSource {
     let name: String
     let layers: [String]
-    let configuration: ImageProcess?
+    let driver: StorageDriver
+    private(set) var configuration: ImageProcess?
+    private(set) var manifest: ContentDescriptor?
+    private(set) var lease: HeldLease?
     /// What follows the image's name or, with `--rootfs`, the options.
     private let operands: [String]
 
     init(_ options: Arguments, _ state: StateDirectories) throws(KernelError) {
+        driver = try StorageDriver(options, state)
         if let directory = options.value("rootfs") {
             try checkRootfs(directory)
             name = try resolvedPath(directory)
             layers = [name]
-            configuration = nil
             operands = options.operands
         } else {
             guard let image = options.operands.first else {
                 throw RunCommand.command.missing(operandsOf: options)
             }
-            let pull = try PullPolicy(options)
-            (layers, configuration) = try Self.find(image, pull, state)
+            let store = ContentStore(stateRoot: state.root)
+            lease = try HeldLease(store)
+            let found = try Self.find(image, in: store, try PullPolicy(options), state)
+            let snapshots = Snapshots(stateRoot: state.root, driver: driver)
+            layers = try snapshots.lowerDirectories(for: found, in: store)
+            configuration = found.configuration.process
+            manifest = found.descriptor
             name = image
             operands = Array(options.operands.dropFirst())
         }
     }
 
     private static func find(
-        _ image: String, _ pull: PullPolicy, _ state: StateDirectories
-    ) throws(KernelError) -> ([String], ImageProcess) {
-        let store = ContentStore(stateRoot: state.root)
+        _ image: String, in store: ContentStore, _ pull: PullPolicy, _ state: StateDirectories
+    ) throws(KernelError) -> Image {
         if pull == .always { try RegistryProgram.pull(image, state) }
-        let found: Image
-        do { found = try store.resolve(image) } catch
+        do { return try store.resolve(image) } catch
             where pull == .missing && error.operation == "find image" && error.errno == .noSuchFile
         {
             // An id is no name that a registry knows; then the first error says it all.
             guard (try? ImageReference(image)) != nil else { throw error }
             try RegistryProgram.pull(image, state)
-            found = try store.resolve(image)
+            return try store.resolve(image)
         }
-        let layers = try Snapshots(stateRoot: state.root).lowerDirectories(for: found, in: store)
-        return (layers, found.configuration.process)
     }
 
     /// image-spec, `config.md`: the entrypoint comes first; arguments replace the image's.

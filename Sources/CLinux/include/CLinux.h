@@ -170,6 +170,8 @@ void set_errno(int number);
 enum {
   linux_O_PATH = 010000000,
   linux_O_DIRECT = 040000,
+  // O_TMPFILE is this and O_DIRECTORY, which differs from machine to machine.
+  linux_O_TMPFILE_alone = 020000000,
   linux_OVERLAYFS_SUPER_MAGIC = 0x794C7630,
   linux_AT_EMPTY_PATH = 0x1000,
   linux_AT_RECURSIVE = 0x8000,

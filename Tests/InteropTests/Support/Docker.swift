@@ -40,14 +40,11 @@ final class Docker: Sendable {
     /// What an image unpacks to, as Docker's simplest storage driver has it: a directory.
     func tree(of image: String) throws -> String {
         let layers = try self("image", "inspect", "-f", "{{join .RootFS.Layers \" \"}}", image)
-        let chain = try shell(
-            """
-            set -- \(layers); chain=$1; shift
-            for layer; do
-                chain=sha256:$(printf '%s %s' "$chain" "$layer" | sha256sum | cut -d ' ' -f 1)
-            done
-            cat "\(directory)/data/image/vfs/layerdb/sha256/${chain#sha256:}/cache-id"
-            """)
-        return "\(directory)/data/vfs/dir/\(chain)"
+        let chain = try chainIDs(layers.split(separator: " ").map(String.init)).last ?? ""
+        let name = try String(
+            contentsOfFile:
+                "\(directory)/data/image/vfs/layerdb/sha256/\(chain.dropFirst(7))/cache-id",
+            encoding: .utf8)
+        return "\(directory)/data/vfs/dir/\(name)"
     }
 }

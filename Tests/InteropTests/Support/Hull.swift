@@ -1,4 +1,5 @@
 import Foundation
+import OCISpec
 
 /// Hull's programs with a state directory of a test's own.
 final class Hull: Sendable {
@@ -30,6 +31,31 @@ final class Hull: Sendable {
     @discardableResult
     func program(_ name: String, _ words: String...) throws -> String {
         try InteropTests.run(["\(Hull.products)/\(name)"] + words, environment: environment)
+    }
+
+    /// The id that `hull images` gives for a name.
+    func id(of image: String) throws -> String {
+        let list = JSONReader(try JSON.parse(try self("images", "--json")))
+        let found = try list.array().first { image == (try? $0["name"].string()) }
+        return try found?["id"].string() ?? "\(image) is not there"
+    }
+
+    /// A copy of what an image's containers see, made from the layers that are unpacked for them.
+    func tree(of image: String, _ configuration: String) throws -> String {
+        // Unpacked when it is first used.
+        _ = try outcome(of: "run", "--rm", "--network", "none", image, "/bin/true")
+        let copy = try place.makeDirectory("tree-\(randomWord())")
+        let diffIDs = try JSONReader(try JSON.parse(configuration))["rootfs"]["diff_ids"].strings()
+        let layers = try chainIDs(diffIDs).map { "\(state)/snapshots/\($0.dropFirst(7))/fs" }
+        try InteropTests.run([
+            "unshare", "--mount", "--propagation", "private", "sh", "-ec",
+            """
+            mkdir "$1.mount"
+            mount -t overlay -o "ro,lowerdir=$2:$1.mount" overlay "$1.mount"
+            cp -a "$1.mount/." "$1"
+            """, "copy", copy, layers.reversed().joined(separator: ":"),
+        ])
+        return copy
     }
 
     private var environment: [String: String] {

@@ -22,19 +22,16 @@ struct RandomImage {
 
     private let place: Place
 
-    init(layers: Int = 3, _ compression: Compression = .gzip, tag: String = "t" + randomWord())
-        throws
-    {
+    init(layers: Int = 3, _ compression: Compression = .gzip) throws {
         place = try Place("image")
-        self.tag = tag
+        tag = randomWord()
         layout = try place.makeDirectory("layout")
         greeting = randomWord()
-        let work = place
-        try shell(RandomImage.layersScript(in: work.path, greeting))
+        try shell(RandomImage.layersScript(in: place.path, greeting))
         var diffIDs: [String] = []
         var blobs: [String] = []
         for number in 1...layers {
-            let archive = work / "layer\(min(number, 3)).tar"
+            let archive = place / "layer\(min(number, 3)).tar"
             // Layers behind the third one differ by what is appended to an archive: nothing of note.
             if number > 3 {
                 try RandomImage.extraLayer(archive, number)
@@ -58,6 +55,42 @@ struct RandomImage {
             "layout/index.json", #"{"schemaVersion":2,"manifests":[\#(added.descriptor)]}"#)
         try place.makeFile("layout/oci-layout", #"{"imageLayoutVersion":"1.0.0"}"#)
     }
+
+    /// A layout with an index of this image and of the same for another machine.
+    func asIndex() throws -> (path: String, name: String, digest: String) {
+        let (other, name) = (place / "index", "localhost/\(tag):all")
+        try shell("cp -a '\(layout)' '\(other)'")
+        let own = RandomImage.machine
+        let foreign = own == "amd64" ? "arm64" : "amd64"
+        let config = try RandomImage.add(
+            configuration.replacingOccurrences(of: "\"\(own)\"", with: "\"\(foreign)\""),
+            "application/vnd.oci.image.config.v1+json", to: other)
+        let text = try String(
+            contentsOfFile: "\(layout)/blobs/sha256/\(manifest.dropFirst(7))", encoding: .utf8)
+        let type = "application/vnd.oci.image.manifest.v1+json"
+        func platform(_ machine: String) -> String {
+            #""platform":{"architecture":"\#(machine)","os":"linux"}"#
+        }
+        let second = try RandomImage.add(
+            text.replacingOccurrences(of: id, with: config.digest), type, to: other,
+            annotations: platform(foreign))
+        let first = try RandomImage.add(text, type, to: other, annotations: platform(own))
+        let index = try RandomImage.add(
+            """
+            {"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json",\
+            "manifests":[\(second.descriptor),\(first.descriptor)]}
+            """, "application/vnd.oci.image.index.v1+json", to: other,
+            annotations: #""annotations":{"org.opencontainers.image.ref.name":"\#(name)"}"#)
+        try place.makeFile(
+            "index/index.json", #"{"schemaVersion":2,"manifests":[\#(index.descriptor)]}"#)
+        return (other, name, index.digest)
+    }
+
+    #if arch(arm64)
+        private static let machine = "arm64"
+    #else
+        private static let machine = "amd64"
+    #endif
 
     // Layers
 
@@ -158,11 +191,6 @@ struct RandomImage {
         let history = diffIDs.map { _ in
             #"{"created": "2024-05-06T07:08:09.123Z", "created_by": "\#(randomWord())"}"#
         }.joined(separator: ",")
-        #if arch(arm64)
-            let machine = "arm64"
-        #else
-            let machine = "amd64"
-        #endif
         return """
             { "org.example.unknown": {"deep": [1, 2.5, "\(randomWord())"]},
               "os": "linux", "architecture": "\(machine)", "created": "2024-05-06T07:08:09.123456789Z",

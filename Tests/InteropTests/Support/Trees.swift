@@ -4,6 +4,7 @@ import Testing
 /// Everything about every file below `path`, one line each: type, mode, owner, size, time, where
 /// links point, device numbers, content, extended attributes, and which names are one file.
 ///
+/// overlayfs's own attributes do not count: they say how a layer lies on others.
 /// - Parameter attributes: whether extended attributes count.
 func listing(_ path: String, attributes: Bool = true) throws -> [String] {
     let pattern = attributes ? "-" : "^nothing$"
@@ -15,7 +16,7 @@ func listing(_ path: String, attributes: Bool = true) throws -> [String] {
         find . -type b,c -print0 | xargs -0r stat -c '%n device %t %T'
         find . -type f -print0 | xargs -0r sha256sum
         find . ! -type l -print0 | xargs -0r getfattr -d -m '\(pattern)' -e hex 2>/dev/null |
-            awk '/^# file: / { file = $0 } /=/ && !/^#/ { print file, $0 }'
+            awk '/^# file: / { file = $0 } /=/ && !/^#/ && !/[.]overlay[.]/ { print file, $0 }'
         find . -type f -links +1 -printf '%i %p\\n' | sort -k2 |
             awk '{ if (!($1 in first)) first[$1] = $2; print $2, "is", first[$1] }'
         """
@@ -35,4 +36,19 @@ func expectSameTree(
         first == second, "only in \(one):\n\(lost)\nonly in \(other):\n\(added)",
         sourceLocation: location)
     #expect(first.count > 10, "there is little to compare", sourceLocation: location)
+}
+
+/// The chain ids of an image's layers, the lowest first. See image-spec, config.md.
+func chainIDs(_ diffIDs: [String]) throws -> [String] {
+    try shell(
+        """
+        for layer in \(diffIDs.joined(separator: " ")); do
+            if [ -n "${chain-}" ]; then
+                layer=sha256:$(printf '%s %s' "$chain" "$layer" | sha256sum | cut -d ' ' -f 1)
+            fi
+            chain=$layer
+            echo "$chain"
+        done
+        """
+    ).split(separator: "\n").map(String.init)
 }

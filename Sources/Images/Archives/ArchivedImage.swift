@@ -1,0 +1,48 @@
+import Kernel
+import OCISpec
+
+/// An image in an archive, complete and checked: all that has to be done is to keep it.
+struct ArchivedImage {
+    /// What leads to it: its manifest, or an index of several for different machines.
+    var descriptor: ContentDescriptor
+    /// The digest of its configuration, or of the index.
+    var id: Digest
+    /// What it is called.
+    var references: [ImageReference]
+    /// All that belongs to it.
+    var files: [StagedFile]
+}
+
+/// Compares layers with what their image's configuration says of them.
+struct LayerCheck {
+    private struct Known: Hashable {
+        let digest: Digest
+        let diffID: Digest
+    }
+
+    private let progress: ProgressHandler
+    // Images share layers.
+    private var passed: Set<Known> = []
+
+    init(progress: @escaping ProgressHandler) { self.progress = progress }
+
+    /// Unpacks a layer as far as memory, and takes the digest of the archive that comes out.
+    ///
+    /// - Throws: `EBADMSG` where it is not what the configuration says.
+    mutating func check(_ layer: StagedFile, is diffID: Digest) throws(KernelError) {
+        let pair = Known(digest: layer.digest, diffID: diffID)
+        // A layer that is not compressed is its own content.
+        if layer.digest == diffID || passed.contains(pair) { return }
+        let name = "layer \(layer.digest.short)"
+        let total = layer.size
+        let content = try layer.open { [progress] done in
+            progress(Progress(step: "Checking", done: done, total: total))
+        }
+        let plain = HashingSource(try unpacked(content, named: name), diffID.algorithm)
+        try plain.drain()
+        guard plain.digest == diffID else {
+            throw corrupt(name, "Its content is not what the image's configuration says.")
+        }
+        passed.insert(pair)
+    }
+}
