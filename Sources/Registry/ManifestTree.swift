@@ -73,38 +73,21 @@ struct ManifestTree: Sendable {
     }
 }
 
-/// The entry for a platform; the very variant, if there is one.
+/// The entry that suits a platform best.
 private func choose(
     _ platform: Platform, from index: ImageIndex, of document: ManifestDocument
 ) throws(TransferFailure) -> ContentDescriptor {
-    let fitting = index.manifests.filter { $0.platform?.matches(platform) ?? false }
-    let exact = fitting.first { $0.platform?.variant == platform.variant }
-    let isParticular = platform.variant != nil
-    if let found = exact ?? (isParticular ? nil : fitting.first) { return found }
+    var best: (entry: ContentDescriptor, fitness: Int)?
+    for entry in index.manifests {
+        guard let fitness = entry.platform?.fitness(on: platform) else { continue }
+        if fitness > best?.fitness ?? -1 { best = (entry, fitness) }
+    }
+    if let best { return best.entry }
     let known = index.manifests.compactMap(\.platform).filter { $0.os != "unknown" }
-    let list = known.prefix(12).map(\.text).joined(separator: ", ")
+    let list = known.prefix(12).map(\.description).joined(separator: ", ")
     throw TransferFailure(
         KernelError(
             "pull", "index \(document.descriptor.digest)", .noSuchFile,
-            remedy: "It has nothing for \(platform.text)"
+            remedy: "It has nothing for \(platform)"
                 + (list.isEmpty ? "." : "; it has \(list).")))
-}
-
-extension Platform {
-    /// As people write it: `linux/arm64/v8`.
-    public var text: String {
-        ([os, architecture] + [variant].compactMap(\.self)).joined(separator: "/")
-    }
-
-    /// Reads `OS/ARCHITECTURE[/VARIANT]`.
-    public init(argument text: String) throws(KernelError) {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        guard (2...3).contains(parts.count), !parts.contains("") else {
-            throw KernelError(
-                "option", "--platform \(text)", .invalidArgument,
-                remedy: "Its form is OS/ARCHITECTURE[/VARIANT], as in linux/arm64.")
-        }
-        self.init(
-            architecture: parts[1], os: parts[0], variant: parts.count == 3 ? parts[2] : nil)
-    }
 }

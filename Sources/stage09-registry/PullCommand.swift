@@ -34,7 +34,11 @@ enum PullCommand {
         try OrdinaryUser.becomeRoot()
         var pull = ImagePull(reference, stateRoot: StateDirectories().root, settings: settings)
         if let text = options.value("platform") {
-            pull.platform = try Platform(argument: text)
+            do { pull.platform = try Platform(text) } catch {
+                throw KernelError(
+                    "option", "--platform \(text)", .invalidArgument,
+                    remedy: "\(error.problem).")
+            }
             pull.unpacks = pull.platform.matches(.host)
         }
         pull.wantsAllPlatforms = options.has("all-platforms")

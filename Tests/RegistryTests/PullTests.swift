@@ -153,7 +153,7 @@ import Testing
         }
         #expect(error?.remedy.contains("linux/sparc/v9") == true)
         let outcome = try await pull(reference, into: place, settings(in: place)) {
-            $0.platform = Platform(architecture: "sparc", os: "linux")
+            $0.platform = Platform(architecture: "sparc", os: "linux", variant: "v9")
         }
         #expect(outcome.stored.digest == image.manifestDigest)
         let all = try await pull(reference, into: place, settings(in: place)) {
