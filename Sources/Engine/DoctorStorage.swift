@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Images
 import Isolation
 import Kernel
 
@@ -20,8 +21,27 @@ extension Doctor {
         [
             upperLayer("scratch directory", state.scratch, isRoot),
             upperLayer("state directory", state.root + "/doctor", shown: state.root, isRoot),
+            driver(state.root),
             space(state.root),
         ]
+    }
+
+    /// What `hull run` takes where nobody says which.
+    private static func driver(_ root: String) -> Finding {
+        do {
+            switch try StorageDriver(nil, stateRoot: root) {
+            case .overlay: return .ok("storage driver", "overlay: layers are shared")
+            case .copy:
+                return .warning(
+                    "storage driver", "copy: each container is a copy of its image",
+                    costs: "time and room for each container",
+                    remedy: "set HULL_ROOT to a directory on ext4, xfs, btrfs or tmpfs")
+            }
+        } catch {
+            return .missing(
+                "storage driver", "HULL_STORAGE_DRIVER names none", costs: "`hull run`",
+                remedy: "unset it, or set it to overlay or copy")
+        }
     }
 
     /// Overlayfs wants more of the file system with the writable layer than a place to write:

@@ -1,13 +1,16 @@
+import Engine
 import Images
 import Isolation
 import Kernel
 
 extension ImageCall {
     /// What containers and mounts use.
-    func inUse() throws(KernelError) -> ImagesInUse { ImagesInUse() }
+    func inUse() throws(KernelError) -> ImagesInUse { try imagesInUse(state) }
 
     /// What uses the image, such as `container 0123456789ab`; nil where nothing does.
-    func user(of image: Image) throws(KernelError) -> String? { nil }
+    func user(of image: Image) throws(KernelError) -> String? {
+        try Engine.user(ofManifest: image.descriptor.digest, state)
+    }
 
     /// Takes away what no name leads to any more.
     ///

@@ -182,11 +182,11 @@ public struct Snapshots: Sendable {
     /// Out of sight at once, before it is taken apart.
     private func bury(_ chain: Digest) throws(KernelError) {
         if access(directory(of: chain), F_OK) < 0 { return }
-        let grave = "\(unpacking)/\(randomName())"
-        if rename(directory(of: chain), grave) < 0 {
-            throw KernelError("rename", grave, .current)
+        let grave = try ScratchSpace(directory: unpacking).makeDirectory()
+        if rename(directory(of: chain), grave.path + "/old") < 0 {
+            throw KernelError("rename", directory(of: chain), .current)
         }
-        try removeTree(grave)
+        try removeTree(grave.path)
     }
 
     /// How many bytes the image's files have; nil where it is not unpacked.

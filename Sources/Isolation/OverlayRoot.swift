@@ -1,3 +1,4 @@
+import Glibc
 import Kernel
 
 /// A root file system in layers: lower ones that are only read, one on top that takes the writes.
@@ -66,12 +67,28 @@ public final class OverlayRoot: Mechanism {
         for name in ["upper", "work", "merged"] {
             try makeDirectories("\(directory)/\(name)", why: "overlayfs asks for it")
         }
+        try matchRoot()
         if mapsOwners { try prepareOwners() }
         try union.prepare()
         if OrdinaryUser.isRootOfItsOwn { early = try EarlyOverlay(of: union, on: merged) }
     }
 
     private var merged: String { directory + "/merged" }
+
+    /// The root directory of the union is the upper layer's: it gets the owner and the mode of the
+    /// one below, where those are unusual.
+    private func matchRoot() throws(KernelError) {
+        var status = stat()
+        guard let topmost = lower.first, stat(topmost, &status) == 0 else { return }
+        let upper = directory + "/upper"
+        if status.st_uid != 0 || status.st_gid != 0 {
+            if chown(upper, status.st_uid, status.st_gid) < 0 {
+                throw KernelError("chown", upper, .current)
+            }
+        }
+        let mode = status.st_mode & 0o7777
+        if mode != 0o755 && chmod(upper, mode) < 0 { throw KernelError("chmod", upper, .current) }
+    }
 
     private func prepareOwners() throws(KernelError) {
         try makeDirectories(

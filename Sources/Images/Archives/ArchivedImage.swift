@@ -20,11 +20,16 @@ struct LayerCheck {
         let diffID: Digest
     }
 
+    private let limits: UnpackLimits?
     private let progress: ProgressHandler
     // Images share layers.
     private var passed: Set<Known> = []
 
-    init(progress: @escaping ProgressHandler) { self.progress = progress }
+    /// - Parameter limits: how large a layer may become; nil for what the environment says.
+    init(limits: UnpackLimits?, progress: @escaping ProgressHandler) {
+        self.limits = limits
+        self.progress = progress
+    }
 
     /// Unpacks a layer as far as memory, and takes the digest of the archive that comes out.
     ///
@@ -38,7 +43,8 @@ struct LayerCheck {
         let content = try layer.open { [progress] done in
             progress(Progress(step: "Checking", done: done, total: total))
         }
-        let plain = HashingSource(try unpacked(content, named: name), diffID.algorithm)
+        let archive = try unpacked(content, named: name, limits: limits)
+        let plain = HashingSource(archive, diffID.algorithm)
         try plain.drain()
         guard plain.digest == diffID else {
             throw corrupt(name, "Its content is not what the image's configuration says.")

@@ -26,9 +26,16 @@ public struct ImageLoader: Sendable {
     }
 
     private let store: ContentStore
+    private let limits: UnpackLimits?
 
     /// Loads into a store.
-    public init(into store: ContentStore) { self.store = store }
+    ///
+    /// - Parameter limits: how large an archive, and each layer in it, may become; nil for what
+    ///   the environment says.
+    public init(into store: ContentStore, limits: UnpackLimits? = nil) {
+        self.store = store
+        self.limits = limits
+    }
 
     /// Loads all images of the archive.
     ///
@@ -59,7 +66,7 @@ public struct ImageLoader: Sendable {
     private func images(
         in files: any ArchiveFiles, _ area: StagingArea, _ progress: @escaping ProgressHandler
     ) throws(KernelError) -> [ArchivedImage] {
-        let check = LayerCheck(progress: progress)
+        let check = LayerCheck(limits: limits, progress: progress)
         if try files.find("index.json") != nil {
             var reader = LayoutReader(files, check)
             return try reader.images()
@@ -108,6 +115,6 @@ public struct ImageLoader: Sendable {
         let source = FileSource(file, named: name) { done in
             progress(Progress(step: "Loading", done: done, total: total))
         }
-        return try StreamedArchive(source, named: name, into: area)
+        return try StreamedArchive(source, named: name, into: area, limits: limits)
     }
 }
