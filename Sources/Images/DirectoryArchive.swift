@@ -33,7 +33,10 @@ struct DirectoryArchive: ~Copyable {
         // Sorted: the same directory has to become the same bytes.
         for name in try directoryEntries(directory).sorted(by: { $0.lexicographicallyPrecedes($1) })
         {
-            do { try write(name, at: directory.number, path: path) } catch {
+            // Where the archive goes to has a name already.
+            do { try write(name, at: directory.number, path: path) } catch
+                where error.operation != "write"
+            {
                 throw error.renamed(error.operation, (path + name).shown)
             }
         }

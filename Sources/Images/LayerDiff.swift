@@ -75,7 +75,8 @@ public final class LayerDiff {
     ) throws(KernelError) {
         let archiver = FileArchiver(to: sink, progress: progress)
         for change in changes {
-            do { try write(change, to: archiver) } catch {
+            // Where the layer goes to has a name already.
+            do { try write(change, to: archiver) } catch  where error.operation != "write" {
                 throw error.renamed(error.operation, change.path.shown)
             }
         }
