@@ -5,6 +5,7 @@ import PackageDescription
 // of the time a dynamic one takes, and hull-probe has to run in root file
 // systems that hold no Swift libraries at all.
 let staticSwift: [SwiftSetting] = [.unsafeFlags(["-static-stdlib"])]
+let staticLibraries: [LinkerSetting] = [.unsafeFlags(["-static-stdlib"])]
 let staticLink: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
 
 /// What the static linker needs beside FoundationEssentials, which swift-crypto brings.
@@ -30,7 +31,9 @@ let package = Package(
         .executable(name: "stage06-cgroups", targets: ["stage06-cgroups"]),
         .executable(name: "stage07-privileges", targets: ["stage07-privileges"]),
         .executable(name: "stage08-images", targets: ["stage08-images"]),
+        .executable(name: "stage09-registry", targets: ["stage09-registry"]),
         .executable(name: "hull", targets: ["hull"]),
+        .executable(name: "hull-registry", targets: ["hull-registry"]),
         .executable(name: "hull-probe", targets: ["hull-probe"]),
         .executable(name: "hull-book", targets: ["hull-book"]),
         .executable(name: "hull-bench", targets: ["hull-bench"]),
@@ -38,6 +41,10 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     ],
     targets: [
         // C: what Swift cannot see, and Debian's libraries.
@@ -47,6 +54,7 @@ let package = Package(
             name: "CLibseccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
         .systemLibrary(
             name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+        .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
@@ -67,6 +75,30 @@ let package = Package(
                 "OCISpec", "Kernel", "CLinux", "CZlib", "CZstd",
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
+        // Everything that has threads: it is in programs of its own.
+        .target(
+            name: "Registry",
+            dependencies: [
+                "Images", "OCISpec", "Kernel", "CLinux",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ]),
+        .target(
+            name: "RegistryServer",
+            dependencies: [
+                "Images", "OCISpec", "Kernel", "CLinux", "CCrypt",
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+            ]),
         .target(
             name: "Engine",
             dependencies: ["Isolation", "Images", "OCISpec", "Terminal", "CLibcap", "CLinux"]),
@@ -83,6 +115,13 @@ let package = Package(
         stage("stage05-identity"),
         stage("stage06-cgroups"),
         stage("stage07-privileges"),
+        // Not static executables: looking up a host's name loads libraries of the machine's.
+        .executableTarget(
+            name: "stage09-registry", dependencies: ["Registry", "Isolation", "Terminal"],
+            swiftSettings: staticSwift, linkerSettings: staticLibraries),
+        .executableTarget(
+            name: "hull-registry", dependencies: ["RegistryServer", "Terminal"],
+            swiftSettings: staticSwift, linkerSettings: staticLibraries),
         .executableTarget(
             name: "stage08-images",
             dependencies: [
@@ -107,8 +146,19 @@ let package = Package(
         // They run the executables and look at the kernel from outside.
         .testTarget(name: "SandboxTests", dependencies: ["CLinux"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
+        // They run hull-registry and speak to it, politely and not.
+        .testTarget(
+            name: "RegistryServerTests",
+            dependencies: [
+                "RegistryServer", "CLinux", "OCISpec", "Kernel",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+            ]),
         // Beside podman, skopeo, docker, umoci and Debian's docker-registry.
         .testTarget(name: "InteropTests", dependencies: ["CLinux", "OCISpec"]),
+        .testTarget(
+            name: "RegistryTests",
+            dependencies: ["Registry", "RegistryServer", "Images", "OCISpec", "Kernel"]),
         .testTarget(
             name: "BookTests",
             dependencies: [

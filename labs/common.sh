@@ -20,7 +20,7 @@ network_packages=(nftables iproute2)
 rootless_packages=(uidmap passt fuse-overlayfs)
 # The other programs that make, move and run images, for the tests of both together.
 interop_packages=(podman docker.io skopeo umoci docker-registry crun apache2-utils openssl attr
-    zstd jq)
+    acl libarchive-tools zstd jq)
 
 # Saying things ----------------------------------------------------------------
 

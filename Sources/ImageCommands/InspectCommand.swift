@@ -66,7 +66,7 @@ enum InspectCommand {
             ("Os", .string(configuration.platform.os)),
             ("Size", .integer(image.manifest.layers.reduce(0) { $0 + $1.size })),
             ("Config", raw["config"] ?? .null), ("RootFS", root),
-            ("Descriptor", image.descriptor.json), ("Manifest", image.manifest.json),
+            ("Descriptor", image.descriptor.withoutName.json), ("Manifest", image.manifest.json),
         ]
         return .object(present: members)
     }

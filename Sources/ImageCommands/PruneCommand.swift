@@ -36,8 +36,7 @@ enum PruneCommand {
     }
 
     private static func text(_ freed: GarbageFreed) -> String {
-        let names = freed.entries.compactMap(\.tag)
-        let shown = names.map { "Untagged: \((try? ImageReference($0))?.familiar ?? $0)\n" }
+        let shown = freed.entries.filter { $0.tag != nil }.map { "Untagged: \($0.shownName)\n" }
         return shown.joined() + freed.summary + "\n"
     }
 

@@ -16,13 +16,8 @@ enum VerifyCommand {
         if call.operands.isEmpty { entries = try call.store.index().manifests }
         for entry in entries {
             let count = try call.store.verify(image: entry)
-            Program.write("\(name(of: entry)): \(count) blobs are as they should be\n")
+            Program.write("\(entry.shownName): \(count) blobs are as they should be\n")
         }
         return 0
-    }
-
-    private static func name(of entry: ContentDescriptor) -> String {
-        let reference = entry.tag.flatMap { try? ImageReference($0) }
-        return reference?.familiar ?? "\(entry.digest)"
     }
 }

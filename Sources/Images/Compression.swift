@@ -9,12 +9,26 @@ public protocol PackingSink: ByteSink {
 /// The archive in `source`, whether it is packed or not: by its first bytes, whatever its name
 /// or a manifest says.
 ///
-/// - Throws: `EBADMSG` where another program packed it, which is then named.
+/// - Parameters:
+///   - limits: how large it may become; nil for what the environment says.
+///   - gzip: unpacks gzip; a program that is not static may have something faster than zlib.
+/// - Throws: `EBADMSG` where another program packed it, which is then named; when it is read,
+///   `EFBIG` where it becomes too large.
 public func unpacked(
-    _ source: any ByteSource, named name: String
+    _ source: any ByteSource, named name: String, limits: UnpackLimits? = nil,
+    gzip: (any ByteSource, String) -> any ByteSource = { GzipSource($0, named: $1) }
 ) throws(KernelError) -> any ByteSource {
     let source = try PeekedSource(source, count: 6)
-    if source.head.starts(with: [0x1F, 0x8B]) { return GzipSource(source, named: name) }
+    let usual = try UnpackLimits.environment()
+    let plain = try unpacked(source, named: name, gzip)
+    return LimitedSource(plain, named: name, limits ?? usual)
+}
+
+private func unpacked(
+    _ source: PeekedSource, named name: String,
+    _ gzip: (any ByteSource, String) -> any ByteSource
+) throws(KernelError) -> any ByteSource {
+    if source.head.starts(with: [0x1F, 0x8B]) { return gzip(source, name) }
     if isZstd(source.head) { return ZstdSource(source, named: name) }
     let others: [(magic: [UInt8], program: String)] = [
         ([0xFD, 0x37, 0x7A, 0x58, 0x5A], "xz"), ([0x42, 0x5A, 0x68], "bzip2"),

@@ -37,11 +37,35 @@ func setExtendedAttribute(
             lsetxattr(path, $0, attribute.value, attribute.value.count, 0)
         }
     }
-    let errno = Errno.current
+    if result < 0 { try judge(.current, "\(name.shown) \(attribute.name.shown)") }
+}
+
+/// The same for a file that is open. See `fsetxattr(2)`.
+func setExtendedAttribute(
+    _ attribute: ExtendedAttribute, ofOpen file: CInt
+) throws(KernelError) {
+    let result = attribute.name.withCName {
+        fsetxattr(file, $0, attribute.value, attribute.value.count, 0)
+    }
+    if result < 0 { try judge(.current, attribute.name.shown) }
+}
+
+private func judge(_ errno: Errno, _ object: String) throws(KernelError) {
     // Those of the name trusted.* are for the machine's root alone.
-    if result < 0, errno == .notPermitted, !isInFirstUserNamespace { return }
-    if result < 0 && errno.rawValue != ENOTSUP {
-        throw KernelError("lsetxattr", "\(name.shown) \(attribute.name.shown)", errno)
+    if errno == .notPermitted, !isInFirstUserNamespace { return }
+    if errno.rawValue != ENOTSUP { throw KernelError("lsetxattr", object, errno) }
+}
+
+/// Takes an extended attribute away. See `lremovexattr(2)`.
+func removeExtendedAttribute(
+    _ attribute: FileName, of name: FileName, at directory: CInt
+) throws(KernelError) {
+    let result = pathThroughProc(name, directory).withCName { path in
+        attribute.withCName { lremovexattr(path, $0) }
+    }
+    let errno = Errno.current
+    guard result == 0 || errno.rawValue == ENODATA else {
+        throw KernelError("lremovexattr", "\(name.shown) \(attribute.shown)", errno)
     }
 }
 

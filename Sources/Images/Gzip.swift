@@ -8,7 +8,7 @@ private let gzipWindow: CInt = 15 + 16
 /// Unpacks gzip as it is read. See RFC 1952.
 ///
 /// Several members after each other are one file, as `pigz` and others write them.
-final class GzipSource: ByteSource {
+public final class GzipSource: ByteSource {
     private let source: any ByteSource
     private let name: String
     private let input = WorkBuffer()
@@ -17,7 +17,8 @@ final class GzipSource: ByteSource {
     private var isBetweenMembers = false
     private var isDone = false
 
-    init(_ source: any ByteSource, named name: String) {
+    /// Errors call the source `name`.
+    public init(_ source: any ByteSource, named name: String) {
         self.source = source
         self.name = name
         stream.initialize(to: z_stream())
@@ -29,7 +30,7 @@ final class GzipSource: ByteSource {
         stream.deallocate()
     }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws(KernelError) -> Int {
+    public func read(into buffer: UnsafeMutableRawBufferPointer) throws(KernelError) -> Int {
         stream.pointee.next_out = buffer.baseAddress?.assumingMemoryBound(to: UInt8.self)
         stream.pointee.avail_out = UInt32(buffer.count)
         while !isDone && Int(stream.pointee.avail_out) == buffer.count {

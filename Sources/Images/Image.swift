@@ -60,7 +60,7 @@ extension ContentStore {
         let type = manifest.configuration.mediaType
         guard MediaType.isConfiguration(type) || type.isEmpty else {
             throw KernelError(
-                "read image", entry.tag ?? "\(entry.digest)", .invalidArgument,
+                "read image", entry.shownName, .invalidArgument,
                 remedy: "It is no image but something else that registries keep: "
                     + "\((manifest.artifactType ?? type).prefix(100)).")
         }

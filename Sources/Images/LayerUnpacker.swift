@@ -16,42 +16,53 @@ struct LayerUnpacker: ~Copyable {
 
     private let root: Descriptor
     private let archive: String
+    private let limits: UnpackLimits
     private var parent: OpenParent
-    private var directoryTimes: [(path: LayerPath, time: TarTime)] = []
-    private let buffer = WorkBuffer()
-    /// Whether root here is root of a user namespace only, which may not do all of this.
-    private let isInUserNamespace = !isInFirstUserNamespace
-    /// How many bytes the regular files have.
+    private let attributes = AttributeWriter()
+    private var entries = 0
+    /// How many bytes the regular files have, without their holes.
     private(set) var size = 0
 
     /// What this layer brought; nil where the layers below are not in the directory.
     private var ownPaths: OwnPaths?
+    /// Where the layers below are, if they are not in the directory.
+    private let lower: [String]
 
     /// Unpacks into the open directory `root`; errors call the archive `name`.
     ///
-    /// - Parameter holdsLower: whether the directory has the layers below in it, so that a
-    ///   whiteout deletes at once.
+    /// - Parameters:
+    ///   - holdsLower: whether the directory has the layers below in it, so that a
+    ///     whiteout deletes at once.
+    ///   - lower: the layers below otherwise, the topmost first. A directory that the archive
+    ///     only passes through stays as it is there: overlayfs will show this layer's.
+    ///   - limits: how much the archive may become; nil for what the environment says.
     init(
-        into root: borrowing Descriptor, named name: String, holdsLower: Bool = false
+        into root: borrowing Descriptor, named name: String, holdsLower: Bool = false,
+        lower: [String] = [], limits: UnpackLimits? = nil
     ) throws(KernelError) {
-        ownPaths = holdsLower ? OwnPaths() : nil
+        let usual = try UnpackLimits.environment()
+        let first = try OpenParent(try root.duplicate(), path: LayerPath(parts: []))
         let own = try root.duplicate()
-        let first = try root.duplicate()
+        self.limits = limits ?? usual
+        self.lower = lower
+        ownPaths = holdsLower ? OwnPaths() : nil
         self.root = own
-        parent = OpenParent(descriptor: first, path: nil)
+        parent = first
         archive = name
     }
 
     /// Unpacks everything up to the archive's end mark.
     mutating func unpack(_ reader: TarReader) throws(KernelError) {
         while let entry = try reader.next() {
+            entries += 1
+            if entries > limits.entries { throw limits.tooMany(archive) }
             do { try unpack(entry, reader) } catch {
                 // The reader's errors name the archive already.
                 if error.operation == "read" { throw error }
                 throw error.renamed("unpack", "\(entry.path.shown) of \(archive)")
             }
         }
-        try restoreDirectoryTimes()
+        try leaveParent()
     }
 
     private mutating func unpack(_ entry: TarEntry, _ reader: TarReader) throws(KernelError) {
@@ -64,9 +75,6 @@ struct LayerUnpacker: ~Copyable {
         if try makeWhiteout(name, path) { return }
         ownPaths?.insert(path)
         try make(entry, name, path, reader)
-        if case .hardLink = entry.kind { return }
-        try setAttributes(entry, name)
-        if entry.kind == .directory { directoryTimes.append((path, entry.modified)) }
     }
 
     /// The archive's own root directory.
@@ -75,8 +83,10 @@ struct LayerUnpacker: ~Copyable {
             throw refused("Only a directory can be the root.")
         }
         try setParent(LayerPath(parts: []))
-        try setAttributes(entry, [UInt8(ascii: ".")])
-        directoryTimes.append((LayerPath(parts: []), entry.modified))
+        let name = [UInt8(ascii: ".")]
+        if ownPaths != nil { try attributes.removeOthers(than: entry, of: name, at: root.number) }
+        try attributes.set(entry, of: .name(name, at: root.number))
+        parent.time = entry.modified
     }
 
     // Making entries
@@ -85,17 +95,25 @@ struct LayerUnpacker: ~Copyable {
         _ entry: TarEntry, _ name: FileName, _ path: LayerPath, _ reader: TarReader
     ) throws(KernelError) {
         switch entry.kind {
-        case .regular: try makeFile(name, reader)
-        case .directory: try makeDirectory(name)
+        case .regular: return try makeFile(entry, name, reader)
+        case .hardLink(let target):
+            return try makeHardLink(name, path, to: try LayerPath(target))
+        case .directory: try makeDirectory(entry, name)
         case .symbolicLink(let target):
             try creating(name) { at, name in target.withCName { symlinkat($0, at, name) } }
-        case .hardLink(let target): try makeHardLink(name, path, to: try LayerPath(target))
         case .characterDevice, .blockDevice:
             // Only the machine's root makes devices. Something may be mounted on this one.
-            if isInUserNamespace { return try makeFile(name, reader) }
+            if attributes.isInUserNamespace { return try makeFile(entry, name, reader) }
             try makeDevice(entry, name)
         case .fifo: try creating(name) { at, name in mknodat(at, name, S_IFIFO | 0o600, 0) }
         }
+        try setAttributes(entry, name)
+    }
+
+    private func setAttributes(_ entry: TarEntry, _ name: FileName) throws(KernelError) {
+        let at = parent.descriptor.number
+        if parent.handsDownACL { try attributes.removeOthers(than: entry, of: name, at: at) }
+        try attributes.set(entry, of: .name(name, at: at))
     }
 
     private mutating func makeDevice(_ entry: TarEntry, _ name: FileName) throws(KernelError) {
@@ -126,28 +144,60 @@ struct LayerUnpacker: ~Copyable {
         return second
     }
 
-    private mutating func makeFile(_ name: FileName, _ reader: TarReader) throws(KernelError) {
+    private mutating func makeFile(
+        _ entry: TarEntry, _ name: FileName, _ reader: TarReader
+    ) throws(KernelError) {
         let number = try creating(name) { at, name in
             openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
         }
-        let sink = FileSink(Descriptor(owning: number), named: name.shown)
-        while true {
-            let count = try reader.readContent(into: buffer.bytes)
-            if count == 0 { return }
-            try sink.write(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count]))
-            size += count
+        let file = Descriptor(owning: number)
+        if case .regular(let wanted) = entry.kind {
+            var end = 0
+            while let piece = try reader.nextPiece() {
+                size += piece.bytes.count
+                if size > limits.size { throw limits.tooLarge(archive) }
+                try write(piece, to: file.number, name)
+                end = piece.offset + piece.bytes.count
+            }
+            // What is behind the last part is a hole.
+            if end < wanted && ftruncate(number, wanted) < 0 {
+                throw KernelError("ftruncate", name.shown, .current)
+            }
+        }
+        if parent.handsDownACL { return try setAttributes(entry, name) }
+        try attributes.set(entry, of: .open(file.number))
+    }
+
+    private func write(
+        _ piece: TarReader.Piece, to file: CInt, _ name: FileName
+    ) throws(KernelError) {
+        var done = 0
+        while done < piece.bytes.count {
+            let put = pwrite(
+                file, piece.bytes.baseAddress.map { $0 + done }, piece.bytes.count - done,
+                piece.offset + done)
+            let errno = Errno.current
+            if put < 0 && errno == .interrupted { continue }
+            guard put >= 0 else { throw KernelError("write", name.shown, errno) }
+            done += put
         }
     }
 
     /// A directory that is there already stays, with what is in it.
-    private mutating func makeDirectory(_ name: FileName) throws(KernelError) {
-        let directory = parent.descriptor.number
-        let type = fileMode(name, directory) & S_IFMT
-        if type == S_IFDIR { return }
-        let hidesLower = type == S_IFCHR && isWhiteout(name, directory)
-        try creating(name) { at, name in mkdirat(at, name, 0o755) }
+    private mutating func makeDirectory(
+        _ entry: TarEntry, _ name: FileName
+    ) throws(KernelError) {
+        let at = parent.descriptor.number
+        if name.withCName({ mkdirat(at, $0, 0o700) }) == 0 { return }
+        let type = fileMode(name, at) & S_IFMT
+        if type == S_IFDIR {
+            if ownPaths != nil { try attributes.removeOthers(than: entry, of: name, at: at) }
+            return
+        }
+        let hidesLower = type == S_IFCHR && isWhiteout(name, at)
+        try creating(name) { at, name in mkdirat(at, name, 0o700) }
         // The lower directory was deleted before this one was made: it must not show through.
-        if hidesLower { try makeOpaque(name, directory) }
+        if hidesLower { try makeOpaque(name, at) }
     }
 
     private mutating func makeHardLink(
@@ -210,7 +260,9 @@ struct LayerUnpacker: ~Copyable {
     }
 
     private func deleteLower(in path: LayerPath) throws(KernelError) {
-        for name in try directoryEntries(openDirectory(path)) { try deleteLower(name, in: path) }
+        let directory = try OpenParent(try openDirectory(path), path: path)
+        for name in try directoryEntries(directory.descriptor) { try deleteLower(name, in: path) }
+        try attributes.setTime(directory.time, of: .open(directory.descriptor.number))
     }
 
     private func makeOpaque(_ name: FileName, _ directory: CInt) throws(KernelError) {
@@ -233,51 +285,6 @@ struct LayerUnpacker: ~Copyable {
         return result == 0 ? status.st_mode : 0
     }
 
-    // Attributes
-
-    /// The owner comes first: changing it clears set-user-ID and the file's capabilities.
-    /// The time comes last: everything else changes it.
-    private func setAttributes(_ entry: TarEntry, _ name: FileName) throws(KernelError) {
-        let at = parent.descriptor.number
-        let owned = name.withCName {
-            fchownat(at, $0, entry.owner, entry.group, AT_SYMLINK_NOFOLLOW)
-        }
-        if owned < 0 {
-            let errno = Errno.current
-            // An id that the namespace does not know: then the file is the user's own.
-            guard isInUserNamespace, errno == .invalidArgument else {
-                throw KernelError("fchownat", name.shown, errno)
-            }
-        }
-        var isLink = false
-        if case .symbolicLink = entry.kind { isLink = true }
-        // A symbolic link has no mode, and fchmodat would follow it.
-        if !isLink && name.withCName({ fchmodat(at, $0, entry.mode, 0) }) < 0 {
-            throw KernelError("fchmodat", name.shown, .current)
-        }
-        for attribute in entry.attributes where isFilesOwn(attribute.name) {
-            try setExtendedAttribute(attribute, of: name, at: at)
-        }
-        try setTime(entry.modified, of: name, at: at)
-    }
-
-    private func setTime(_ time: TarTime, of name: FileName, at: CInt) throws(KernelError) {
-        let moment = timespec(tv_sec: time.seconds, tv_nsec: time.nanoseconds)
-        let times = [moment, moment]
-        if name.withCName({ utimensat(at, $0, times, AT_SYMLINK_NOFOLLOW) }) < 0 {
-            throw KernelError("utimensat", name.shown, .current)
-        }
-    }
-
-    /// Done at the very end: each file made in a directory changes the directory's time.
-    private mutating func restoreDirectoryTimes() throws(KernelError) {
-        for (path, time) in directoryTimes.reversed() {
-            // A later entry may have put something else in its place.
-            guard let directory = try? openDirectory(path) else { continue }
-            try setTime(time, of: [UInt8(ascii: ".")], at: directory.number)
-        }
-    }
-
     // Parents
 
     /// Opens the directory that `path` is in; archives may leave out to name it.
@@ -291,32 +298,36 @@ struct LayerUnpacker: ~Copyable {
     }
 
     private mutating func setParent(_ path: LayerPath) throws(KernelError) {
-        parent = OpenParent(descriptor: try openDirectory(path), path: path)
+        try leaveParent()
+        parent = try OpenParent(try openDirectory(path), path: path)
+    }
+
+    private func leaveParent() throws(KernelError) {
+        try attributes.setTime(parent.time, of: .open(parent.descriptor.number))
     }
 
     private mutating func makeParents(of path: LayerPath) throws(KernelError) {
         for depth in path.parts.indices {
             try setParent(LayerPath(parts: Array(path.parts[..<depth])))
-            if fileMode(path.parts[depth], parent.descriptor.number) == 0 {
-                try makeDirectory(path.parts[depth])
-            }
+            let name = path.parts[depth]
+            if fileMode(name, parent.descriptor.number) != 0 { continue }
+            let entry = try passedThrough(LayerPath(parts: Array(path.parts[...depth])))
+            try makeDirectory(entry, name)
+            try setAttributes(entry, name)
         }
+    }
+
+    /// The entry that the archive ought to have for a directory above others.
+    private func passedThrough(_ path: LayerPath) throws(KernelError) -> TarEntry {
+        let layers = try LowerLayers(lower)
+        if let entry = try layers.directory(path.parts) { return entry }
+        return TarEntry(
+            path: path.bytes, kind: .directory, mode: 0o755, owner: 0, group: 0,
+            modified: parent.time)
     }
 
     private func openDirectory(_ path: LayerPath) throws(KernelError) -> Descriptor {
         try openBeneath(path.bytes, at: root.number)
-    }
-}
-
-/// The directory that the last entry went into, so that its neighbours need not look it up again.
-private struct OpenParent: ~Copyable {
-    let descriptor: Descriptor
-    let path: LayerPath?
-
-    /// False once an entry took the directory's place: then nothing links to it any more.
-    var isCurrent: Bool {
-        var status = stat()
-        return fstat(descriptor.number, &status) == 0 && status.st_nlink > 0
     }
 }
 

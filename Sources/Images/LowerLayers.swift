@@ -32,6 +32,24 @@ final class LowerLayers {
         return OpenedFile(name, try fileStatus(name, at: topmost), at: topmost)
     }
 
+    /// The directory at the path of these parts as an archive's entry; nil where there is none.
+    func directory(_ parts: [FileName]) throws(KernelError) -> TarEntry? {
+        var layers = all
+        var path: FileName = []
+        var file: OpenedFile?
+        var opened = try open([], layers)
+        for part in parts {
+            if file != nil { opened = try open(path, layers) }
+            guard let found = opened.find(part), found.file.isDirectory else { return nil }
+            (file, layers) = (found.file, found.layers)
+            path += (path.isEmpty ? [] : [UInt8(ascii: "/")]) + part
+        }
+        let last = opened
+        defer { withExtendedLifetime(last) {} }
+        guard let file else { return nil }
+        return try TarEntry(directory: file, path)
+    }
+
     /// Opens the directory `path` in each of `layers`, which have one.
     func open(_ path: FileName, _ layers: [Int]) throws(KernelError) -> OpenedLayers {
         let opened = OpenedLayers(layers)
@@ -91,6 +109,18 @@ struct OpenedFile {
 
     var isDirectory: Bool { status.st_mode & S_IFMT == S_IFDIR }
     var isWhiteout: Bool { status.st_mode & S_IFMT == S_IFCHR && status.st_rdev == 0 }
+}
+
+extension TarEntry {
+    fileprivate init(directory: OpenedFile, _ path: FileName) throws(KernelError) {
+        let status = directory.status
+        self.init(
+            path: path, kind: .directory, mode: status.st_mode & 0o7777, owner: status.st_uid,
+            group: status.st_gid,
+            modified: TarTime(
+                seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec),
+            attributes: try extendedAttributes(of: directory.name, at: directory.directory))
+    }
 }
 
 /// Opens the directory `path` below `root`, without following any symbolic link or

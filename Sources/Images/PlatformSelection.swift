@@ -35,7 +35,7 @@ extension ContentStore {
         if case .any = choice, let other = present.first { return other.descriptor }
         if ContentStore.best(of: candidates, for: wanted) != nil {
             throw KernelError(
-                "find image", entry.tag ?? "\(entry.digest)", .noSuchFile,
+                "find image", entry.shownName, .noSuchFile,
                 remedy: "What it has for \(wanted) is not here; pull it with --platform \(wanted).")
         }
         throw notMade(entry, for: wanted, but: candidates.map(\.platform))
@@ -96,7 +96,7 @@ extension ContentStore {
         }
         let made = names.isEmpty ? "." : ", but for \(names.joined(separator: ", "))."
         return KernelError(
-            "find image", entry.tag ?? "\(entry.digest)", .noSuchFile,
+            "find image", entry.shownName, .noSuchFile,
             remedy: "It is not made for \(platform)\(made)")
     }
 }

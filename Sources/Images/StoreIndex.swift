@@ -115,6 +115,12 @@ extension ContentDescriptor {
     /// The name in the index, as it was written.
     public var tag: String? { annotations[Self.containerdName] ?? annotations[Self.name] }
 
+    /// What an error or a list calls it: its name as people write it, or its digest.
+    public var shownName: String {
+        guard let tag else { return "\(digest)" }
+        return (try? ImageReference(tag))?.familiar ?? tag
+    }
+
     /// The name that meant this once, and until when.
     var version: (name: String, until: Timestamp)? {
         guard let name = annotations[Self.versionName] else { return nil }
@@ -131,7 +137,7 @@ extension ContentDescriptor {
     }
 
     /// The descriptor, whatever it was called.
-    var withoutName: ContentDescriptor {
+    public var withoutName: ContentDescriptor {
         var copy = self
         for name in [Self.name, Self.containerdName, Self.versionName, Self.versionUntil] {
             copy.annotations[name] = nil

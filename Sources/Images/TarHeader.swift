@@ -35,6 +35,25 @@ struct TarHeader {
     func major() throws(KernelError) -> Int { try number(329, 8, "device number") }
     func minor() throws(KernelError) -> Int { try number(337, 8, "device number") }
 
+    /// How large a sparse file of GNU tar's first form is, holes and all.
+    func sparseSize() throws(KernelError) -> Int { try number(483, 12, "size") }
+
+    /// Offsets and lengths of such a file's parts, and whether another block of them follows.
+    func sparseParts(
+        from start: Int, count: Int
+    ) throws(KernelError) -> (parts: [SparseMap.Extent], isContinued: Bool) {
+        var parts: [SparseMap.Extent] = []
+        for position in stride(from: start, to: start + 24 * count, by: 24)
+        where block[position + 12] != 0 {
+            parts.append(
+                SparseMap.Extent(
+                    offset: try number(position, 12, "offset"),
+                    length: try number(position + 12, 12, "size")))
+        }
+        // In a header the flag stands behind four parts, in a block of parts behind 21.
+        return (parts, block[start + 24 * count] != 0)
+    }
+
     /// The sum of all bytes, those of the sum itself counted as spaces.
     func verifyChecksum() throws(KernelError) {
         let stored = octal(block[148..<156])
@@ -56,8 +75,7 @@ struct TarHeader {
     }
 
     private func octal(_ bytes: ArraySlice<UInt8>) -> Int? {
-        let padding: [UInt8] = [0, 32]
-        let digits = bytes.drop { padding.contains($0) }.prefix { !padding.contains($0) }
+        let digits = bytes.drop { $0 == 0 || $0 == 32 }.prefix { $0 != 0 && $0 != 32 }
         var number = 0
         for digit in digits {
             guard (48...55).contains(digit) else { return nil }

@@ -45,7 +45,7 @@ final class TarWriter {
         }
     }
 
-    private func header(_ entry: TarEntry, type: Unicode.Scalar) -> [UInt8] {
+    func header(_ entry: TarEntry, type: Unicode.Scalar) -> [UInt8] {
         var block = [UInt8](repeating: 0, count: TarHeader.size)
         func put(_ bytes: some Sequence<UInt8>, at start: Int, limit: Int) {
             for (index, byte) in bytes.prefix(limit).enumerated() { block[start + index] = byte }
@@ -93,7 +93,21 @@ private enum PaxWriter {
             add("mtime", Array(text(time).utf8))
         }
         for attribute in entry.attributes {
-            bytes += record(Array("SCHILY.xattr.".utf8) + attribute.name, attribute.value)
+            bytes += record(
+                Array("SCHILY.xattr.".utf8) + escaped(attribute.name), attribute.value)
+        }
+        return bytes
+    }
+
+    /// A record's name ends at its `=`, so GNU tar writes that as `%3D`.
+    private static func escaped(_ name: FileName) -> FileName {
+        var bytes: FileName = []
+        for byte in name {
+            switch byte {
+            case UInt8(ascii: "%"): bytes += "%25".utf8
+            case UInt8(ascii: "="): bytes += "%3D".utf8
+            default: bytes.append(byte)
+            }
         }
         return bytes
     }

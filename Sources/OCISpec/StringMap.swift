@@ -37,7 +37,7 @@ public struct StringMap: Equatable, Sendable, ExpressibleByDictionaryLiteral {
     }
 
     /// The map as a JSON object; nil where it is empty.
-    var json: JSON? {
+    public var json: JSON? {
         if entries.isEmpty { return nil }
         return .object(entries.map { JSON.Member($0.name, .string($0.value)) })
     }

@@ -21,6 +21,12 @@ import Terminal
 
         Images:
         \(ImageCommand.summaries(width: 12))
+        Registries:
+          pull          Get an image from its registry
+          push          Send an image to a registry
+          login         Say who you are at a registry
+          logout        Forget that
+
         This machine:
           doctor        Say what works here, and what it takes for the rest
 
@@ -37,6 +43,8 @@ import Terminal
             case "pause": return try PauseCommand.pause.run(rest(words), state)
             case "unpause": return try PauseCommand.unpause.run(rest(words), state)
             case "rm": return try RmCommand.run(rest(words), state)
+            case let word? where RegistryProgram.commands.contains(word):
+                return try RegistryProgram.become(words)
             case "doctor": return try DoctorCommand.run(rest(words))
             case "--help", "-h", "help":
                 Program.write(help)

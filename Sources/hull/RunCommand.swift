@@ -1,5 +1,6 @@
 import Engine
 import Glibc
+import ImageCommands
 import Images
 import Isolation
 import Kernel
@@ -16,7 +17,11 @@ enum RunCommand {
             Option("env", "e", .required("NAME[=VALUE]"), "Set a variable; repeatable."),
             Option("entrypoint", nil, .required("PROGRAM"), "Run this instead of the image's."),
             Option("rootfs", nil, .required("DIR"), "Use a directory in place of IMAGE."),
+            .platform,
             .storageDriver,
+            Option(
+                "pull", nil, .required("WHEN"),
+                "Get IMAGE from its registry: always, missing (if not given) or never."),
             .initProcess,
         ] + ContainerFilesystem.options + ContainerNetwork.options + ContainerIdentity.options
             + ContainerLimits.options + ContainerPrivileges.options + [.explain],
@@ -31,6 +36,7 @@ enum RunCommand {
         let options = try command.parse(arguments)
         if options.has("help") { return command.showHelp() }
         try options.startNarrator()
+        RegistryProgram.noteDirectory()
         // First: it starts the program over again, which is to find what this one found.
         try RuntimeProgram.protect()
         let inputIsOpen = Program.secureStandardDescriptors()
@@ -115,7 +121,7 @@ private struct ContainerSource {
             }
             let store = ContentStore(stateRoot: state.root)
             lease = try HeldLease(store)
-            let found = try store.resolve(image)
+            let found = try Self.find(image, options, in: store, state)
             let snapshots = Snapshots(stateRoot: state.root, driver: driver)
             layers = try snapshots.lowerDirectories(for: found, in: store)
             configuration = found.configuration.process
@@ -123,6 +129,23 @@ private struct ContainerSource {
             name = image
             operands = Array(options.operands.dropFirst())
         }
+    }
+
+    /// The image, out of the store or from its registry.
+    private static func find(
+        _ image: String, _ options: Arguments, in store: ContentStore, _ state: StateDirectories
+    ) throws(KernelError) -> Image {
+        let pull = try PullPolicy(options)
+        let platform = try options.platform()
+        if pull == .always { try RegistryProgram.pull(image, for: platform, state) }
+        do { return try store.resolve(image, platform: platform) } catch
+            where pull == .missing && error.operation == "find image" && error.errno == .noSuchFile
+        {
+            // An id is no name that a registry knows; then the first error says it all.
+            guard (try? ImageReference(image)) != nil else { throw error }
+        }
+        try RegistryProgram.pull(image, for: platform, state)
+        return try store.resolve(image, platform: platform)
     }
 
     /// image-spec, `config.md`: the entrypoint comes first; arguments replace the image's.
@@ -136,5 +159,20 @@ private struct ContainerSource {
                 remedy: "It names no command of its own: give one after it.")
         }
         return command
+    }
+}
+
+/// When `hull run` asks the registry.
+private enum PullPolicy: String {
+    case always, missing, never
+
+    init(_ options: Arguments) throws(KernelError) {
+        let word = options.value("pull") ?? "missing"
+        guard let policy = PullPolicy(rawValue: word) else {
+            throw KernelError(
+                "option", "--pull \(word)", .invalidArgument,
+                remedy: "It is always, missing or never.")
+        }
+        self = policy
     }
 }

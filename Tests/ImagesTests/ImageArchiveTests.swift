@@ -333,6 +333,16 @@ private func manifest(of archive: TestArchive) throws -> ContentDescriptor {
     return try ImageIndex(JSONReader(JSON.parse(index))).manifests[0]
 }
 
+private func gzip(_ bytes: [UInt8]) throws(KernelError) -> [UInt8] {
+    let packed = MemorySink()
+    let sink = GzipSink(packed)
+    try bytes.withUnsafeBufferPointer { bytes throws(KernelError) in
+        try sink.write(UnsafeRawBufferPointer(bytes))
+    }
+    try sink.finish()
+    return packed.bytes
+}
+
 /// Archives that are wrong, by accident or on purpose: one line each, and nothing is left.
 @Suite struct HostileImageArchiveTests {
     @Test(arguments: ["../../etc/passwd", "/etc/passwd", "0/../../../etc/passwd", ".."])
@@ -399,14 +409,8 @@ private func manifest(of archive: TestArchive) throws -> ContentDescriptor {
         let image = try TestImage(layers: 1)
         let other = try TestImage(layers: 1)
         for (layer, isRight) in [(image.layers[0], true), (other.layers[0], false)] {
-            let packed = MemorySink()
-            let sink = GzipSink(packed)
-            try layer.withUnsafeBufferPointer { bytes throws(KernelError) in
-                try sink.write(UnsafeRawBufferPointer(bytes))
-            }
-            try sink.finish()
             var archive = image.dockerArchive()
-            archive.put("0/layer.tar", packed.bytes)
+            archive.put("0/layer.tar", try gzip(layer))
             if isRight {
                 #expect(try TestStore().load(archive).map(\.id) == [image.id])
             } else {
@@ -481,6 +485,26 @@ private func manifest(of archive: TestArchive) throws -> ContentDescriptor {
                 .init(path: "\(number)", kind: .symbolicLink(target: [UInt8(ascii: "x")])))
         }
         try TestStore().expectRefusal(of: archive, saying: "20000 files")
+    }
+
+    @Test func `a bomb is put out at the limit, in the archive and in a layer`() throws {
+        let image = try TestImage(layers: 1)
+        let zeros = [UInt8](repeating: 0, count: 16 << 20)
+        var inLayer = image.dockerArchive()
+        inLayer.put("0/layer.tar", try gzip(zeros))
+        var inArchive = image.dockerArchive()
+        inArchive.put("zeros", zeros)
+        for bytes in [try inLayer.bytes(), try gzip(inArchive.bytes())] {
+            #expect(bytes.count < 1 << 20)
+            let store = try TestStore()
+            let file = store.directory / "archive"
+            try Data(bytes).write(to: URL(fileURLWithPath: file))
+            let error = #expect(throws: KernelError.self) {
+                try ImageLoader(into: store.store, limit: 8 << 20).load(from: .file(file))
+            }
+            #expect(error?.errno == Errno(rawValue: EFBIG), "\(String(describing: error))")
+            store.expectEmpty()
+        }
     }
 
     @Test func `what is no image is said to be none`() throws {

@@ -107,4 +107,37 @@ import Testing
             try several.store.resolve("single", platform: try Platform("arm64"))
         }
     }
+
+    @Test func `Docker's own documents mean the same as those of the OCI`() throws {
+        let scratch = try TemporaryDirectory()
+        let store = ContentStore(stateRoot: scratch.path)
+        try makeTree(scratch / "tree")
+        _ = try ImageImporter(stateRoot: scratch.path).import(
+            from: .directory(scratch / "tree"), as: try .parse("oci"))
+        let image = try store.resolve("oci")
+        // Schema 2, as registries hand it out: the same blobs under other types.
+        var manifest = image.manifest
+        manifest.mediaType = MediaType.dockerManifest
+        manifest.configuration.mediaType = MediaType.dockerConfiguration
+        for index in manifest.layers.indices {
+            manifest.layers[index].mediaType = MediaType.dockerLayer
+        }
+        var blob = try store.write(manifest.json, as: MediaType.dockerManifest)
+        try store.tag(blob, as: try .parse("docker"))
+        blob.platform = .host
+        let list = ImageIndex(mediaType: MediaType.dockerIndex, manifests: [blob])
+        let listBlob = try store.write(list.json, as: MediaType.dockerIndex)
+        try store.tag(listBlob, as: try .parse("list"))
+        for name in ["docker", "list", "list@\(listBlob.digest)", "other@\(blob.digest)"] {
+            let found = try store.resolve(name)
+            #expect(found.id == image.id && found.descriptor.digest == blob.digest)
+            #expect(found.manifest == manifest)
+            let lower = try Snapshots(stateRoot: scratch.path).lowerDirectories(
+                for: found, in: store)
+            #expect(try listing(lower[0]) == listing(scratch / "tree"))
+            #expect(try store.verify(image: found.entry) == (name.hasPrefix("list") ? 4 : 3))
+        }
+        // The bytes stay as they came.
+        #expect(try store.bytes(of: listBlob) == Array(list.json.text().utf8))
+    }
 }

@@ -205,12 +205,6 @@ extension Hull {
         try self("save", "--format", format, "-o", archive, name)
         return archive
     }
-
-    /// A small blob of the store.
-    fileprivate func blob(_ digest: String) throws -> String {
-        let path = "\(state)/images/blobs/sha256/\(digest.dropFirst(7))"
-        return try String(contentsOfFile: path, encoding: .utf8)
-    }
 }
 
 private func digest(_ data: Data, in place: Place) throws -> String {

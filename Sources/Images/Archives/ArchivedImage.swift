@@ -20,11 +20,16 @@ struct LayerCheck {
         let diffID: Digest
     }
 
+    private let limit: Int
     private let progress: ProgressHandler
     // Images share layers.
     private var passed: Set<Known> = []
 
-    init(progress: @escaping ProgressHandler) { self.progress = progress }
+    /// - Parameter limit: to how many bytes a layer may unpack.
+    init(limit: Int, progress: @escaping ProgressHandler) {
+        self.limit = limit
+        self.progress = progress
+    }
 
     /// Unpacks a layer as far as memory, and takes the digest of the archive that comes out.
     ///
@@ -38,7 +43,9 @@ struct LayerCheck {
         let content = try layer.open { [progress] done in
             progress(Progress(step: "Checking", done: done, total: total))
         }
-        let plain = HashingSource(try unpacked(content, named: name), diffID.algorithm)
+        let archive = LimitedSource(
+            try unpacked(content, named: name), named: name, limit: limit)
+        let plain = HashingSource(archive, diffID.algorithm)
         try plain.drain()
         guard plain.digest == diffID else {
             throw corrupt(name, "Its content is not what the image's configuration says.")

@@ -26,9 +26,15 @@ public struct ImageLoader: Sendable {
     }
 
     private let store: ContentStore
+    private let limit: Int
 
     /// Loads into a store.
-    public init(into store: ContentStore) { self.store = store }
+    ///
+    /// - Parameter limit: to how many bytes an archive, and each layer in it, may unpack.
+    public init(into store: ContentStore, limit: Int = 32 << 30) {
+        self.store = store
+        self.limit = limit
+    }
 
     /// Loads all images of the archive.
     ///
@@ -59,7 +65,7 @@ public struct ImageLoader: Sendable {
     private func images(
         in files: any ArchiveFiles, _ area: StagingArea, _ progress: @escaping ProgressHandler
     ) throws(KernelError) -> [ArchivedImage] {
-        let check = LayerCheck(progress: progress)
+        let check = LayerCheck(limit: limit, progress: progress)
         if try files.find("index.json") != nil {
             var reader = LayoutReader(files, check)
             return try reader.images()
@@ -108,6 +114,6 @@ public struct ImageLoader: Sendable {
         let source = FileSource(file, named: name) { done in
             progress(Progress(step: "Loading", done: done, total: total))
         }
-        return try StreamedArchive(source, named: name, into: area)
+        return try StreamedArchive(source, named: name, into: area, limit: limit)
     }
 }

@@ -22,12 +22,15 @@ final class StreamedArchive: ArchiveFiles {
     private var members: [String: Member] = [:]
 
     /// Reads all of `source`, an archive, compressed or not.
+    ///
+    /// - Parameter limit: to how many bytes it may unpack.
     init(
-        _ source: some ByteSource, named name: String, into area: StagingArea
+        _ source: some ByteSource, named name: String, into area: StagingArea, limit: Int
     ) throws(KernelError) {
         self.name = name
         self.area = area
-        let plain = try unpacked(source, named: name)
+        let plain = LimitedSource(
+            try unpacked(source, named: name), named: name, limit: limit)
         let reader = TarReader(plain, named: name)
         while let entry = try reader.next() { try take(entry, reader) }
         try readPadding(plain)

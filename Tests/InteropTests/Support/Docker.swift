@@ -32,6 +32,11 @@ final class Docker: Sendable {
     /// Runs `docker WORDS…` and returns what it printed.
     @discardableResult
     func callAsFunction(_ words: String..., input: String = "/dev/null") throws -> String {
+        try run(words, input: input)
+    }
+
+    @discardableResult
+    func run(_ words: [String], input: String = "/dev/null") throws -> String {
         let outcome = try outcome(of: words, input: input)
         guard outcome.code == 0 else { throw CommandFailure(description: "\(outcome)") }
         return outcome.text

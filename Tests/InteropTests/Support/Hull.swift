@@ -6,7 +6,13 @@ final class Hull: Sendable {
     let place: Place
     var state: String { place / "state" }
 
-    init() throws { place = try Place("hull") }
+    private let extra: [String: String]
+
+    /// - Parameter environment: for all its programs, besides what they always have.
+    init(environment: [String: String] = [:]) throws {
+        place = try Place("hull")
+        extra = environment
+    }
 
     /// Where the programs are: beside the test bundle.
     static let products: String = {
@@ -17,6 +23,11 @@ final class Hull: Sendable {
     /// Runs `hull WORDS…` and returns what it printed.
     @discardableResult
     func callAsFunction(_ words: String..., input: String = "/dev/null") throws -> String {
+        try run(words, input: input)
+    }
+
+    @discardableResult
+    func run(_ words: [String], input: String = "/dev/null") throws -> String {
         try InteropTests.run(
             [Hull.products + "/hull"] + words, environment: environment, input: input)
     }
@@ -40,6 +51,15 @@ final class Hull: Sendable {
         return try found?["id"].string() ?? "\(image) is not there"
     }
 
+    /// A blob of the store that is text.
+    func blob(_ digest: String) throws -> String {
+        let path = "\(state)/images/blobs/sha256/\(digest.dropFirst(7))"
+        return try String(contentsOfFile: path, encoding: .utf8)
+    }
+
+    /// The configuration of an image, as it is in the store.
+    func configuration(of image: String) throws -> String { try blob(try id(of: image)) }
+
     /// A copy of what an image's containers see, made from the layers that are unpacked for them.
     func tree(of image: String, _ configuration: String) throws -> String {
         // Unpacked when it is first used.
@@ -59,6 +79,6 @@ final class Hull: Sendable {
     }
 
     private var environment: [String: String] {
-        ["HULL_ROOT": state, "HOME": place.path, "TMPDIR": place.path]
+        ["HULL_ROOT": state, "HOME": place.path, "TMPDIR": place.path].merging(extra) { $1 }
     }
 }

@@ -49,13 +49,18 @@ final class Podman: Sendable {
     /// Runs `podman WORDS…` and returns what it printed.
     @discardableResult
     func callAsFunction(_ words: String..., input: String = "/dev/null") throws -> String {
-        try run(["podman"] + words, environment: environment, input: input)
+        try run(words, input: input)
+    }
+
+    @discardableResult
+    func run(_ words: [String], input: String = "/dev/null") throws -> String {
+        try InteropTests.run(["podman"] + words, environment: environment, input: input)
     }
 
     /// Runs `skopeo WORDS…` on the same storage.
     @discardableResult
     func skopeo(_ words: String...) throws -> String {
-        try run(["skopeo"] + words, environment: environment)
+        try InteropTests.run(["skopeo"] + words, environment: environment)
     }
 
     /// What a skopeo that may be refused has to say.
@@ -70,7 +75,7 @@ final class Podman: Sendable {
             mount -t tmpfs -o mode=755 tmpfs /run
             exec podman run --rm --network none --cgroups disabled "$@"
             """
-        return try run(
+        return try InteropTests.run(
             Daemon.contained(["sh", "-ec", script, "podman"] + words), environment: environment)
     }
 

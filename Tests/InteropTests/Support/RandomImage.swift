@@ -21,6 +21,8 @@ struct RandomImage {
     let greeting: String
 
     private let place: Place
+    /// The lowest layer as an archive, not compressed: a whole root file system.
+    var rootArchive: String { place / "layer1.tar" }
 
     init(layers: Int = 3, _ compression: Compression = .gzip) throws {
         place = try Place("image")
