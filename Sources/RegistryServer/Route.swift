@@ -80,7 +80,7 @@ enum Route {
 
     private static func digest(_ text: Substring) throws(RegistryError) -> Digest {
         do { return try Digest(String(text)) } catch {
-            throw RegistryError(.badRequest, .digestInvalid, "\(error).")
+            throw RegistryError(.badRequest, .digestInvalid, "No digest: \(error.problem).")
         }
     }
 }

@@ -174,7 +174,7 @@ extension RegistryHandler {
 
     func digest(_ text: String) throws(RegistryError) -> Digest {
         do { return try Digest(text) } catch {
-            throw RegistryError(.badRequest, .digestInvalid, "\(error).")
+            throw RegistryError(.badRequest, .digestInvalid, "No digest: \(error.problem).")
         }
     }
 

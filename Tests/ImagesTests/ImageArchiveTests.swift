@@ -499,8 +499,10 @@ private func gzip(_ bytes: [UInt8]) throws(KernelError) -> [UInt8] {
             let store = try TestStore()
             let file = store.directory / "archive"
             try Data(bytes).write(to: URL(fileURLWithPath: file))
-            let error = #expect(throws: KernelError.self) {
-                try ImageLoader(into: store.store, limit: 8 << 20).load(from: .file(file))
+            var small = UnpackLimits()
+            small.size = 8 << 20
+            let error = #expect(throws: KernelError.self) { [small] in
+                try ImageLoader(into: store.store, limits: small).load(from: .file(file))
             }
             #expect(error?.errno == Errno(rawValue: EFBIG), "\(String(describing: error))")
             store.expectEmpty()

@@ -20,14 +20,14 @@ struct LayerCheck {
         let diffID: Digest
     }
 
-    private let limit: Int
+    private let limits: UnpackLimits?
     private let progress: ProgressHandler
     // Images share layers.
     private var passed: Set<Known> = []
 
-    /// - Parameter limit: to how many bytes a layer may unpack.
-    init(limit: Int, progress: @escaping ProgressHandler) {
-        self.limit = limit
+    /// - Parameter limits: how large a layer may become; nil for what the environment says.
+    init(limits: UnpackLimits?, progress: @escaping ProgressHandler) {
+        self.limits = limits
         self.progress = progress
     }
 
@@ -43,8 +43,7 @@ struct LayerCheck {
         let content = try layer.open { [progress] done in
             progress(Progress(step: "Checking", done: done, total: total))
         }
-        let archive = LimitedSource(
-            try unpacked(content, named: name), named: name, limit: limit)
+        let archive = try unpacked(content, named: name, limits: limits)
         let plain = HashingSource(archive, diffID.algorithm)
         try plain.drain()
         guard plain.digest == diffID else {

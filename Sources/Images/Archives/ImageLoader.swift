@@ -26,14 +26,15 @@ public struct ImageLoader: Sendable {
     }
 
     private let store: ContentStore
-    private let limit: Int
+    private let limits: UnpackLimits?
 
     /// Loads into a store.
     ///
-    /// - Parameter limit: to how many bytes an archive, and each layer in it, may unpack.
-    public init(into store: ContentStore, limit: Int = 32 << 30) {
+    /// - Parameter limits: how large an archive, and each layer in it, may become; nil for what
+    ///   the environment says.
+    public init(into store: ContentStore, limits: UnpackLimits? = nil) {
         self.store = store
-        self.limit = limit
+        self.limits = limits
     }
 
     /// Loads all images of the archive.
@@ -65,7 +66,7 @@ public struct ImageLoader: Sendable {
     private func images(
         in files: any ArchiveFiles, _ area: StagingArea, _ progress: @escaping ProgressHandler
     ) throws(KernelError) -> [ArchivedImage] {
-        let check = LayerCheck(limit: limit, progress: progress)
+        let check = LayerCheck(limits: limits, progress: progress)
         if try files.find("index.json") != nil {
             var reader = LayoutReader(files, check)
             return try reader.images()
@@ -114,6 +115,6 @@ public struct ImageLoader: Sendable {
         let source = FileSource(file, named: name) { done in
             progress(Progress(step: "Loading", done: done, total: total))
         }
-        return try StreamedArchive(source, named: name, into: area, limit: limit)
+        return try StreamedArchive(source, named: name, into: area, limits: limits)
     }
 }

@@ -23,14 +23,14 @@ final class StreamedArchive: ArchiveFiles {
 
     /// Reads all of `source`, an archive, compressed or not.
     ///
-    /// - Parameter limit: to how many bytes it may unpack.
+    /// - Parameter limits: how large it may become; nil for what the environment says.
     init(
-        _ source: some ByteSource, named name: String, into area: StagingArea, limit: Int
+        _ source: some ByteSource, named name: String, into area: StagingArea,
+        limits: UnpackLimits?
     ) throws(KernelError) {
         self.name = name
         self.area = area
-        let plain = LimitedSource(
-            try unpacked(source, named: name), named: name, limit: limit)
+        let plain = try unpacked(source, named: name, limits: limits)
         let reader = TarReader(plain, named: name)
         while let entry = try reader.next() { try take(entry, reader) }
         try readPadding(plain)
@@ -56,7 +56,7 @@ final class StreamedArchive: ArchiveFiles {
         guard let path = archivePath(text), FileName(text.utf8) == entry.path else { return }
         switch entry.kind {
         case .regular:
-            let content = TarContentSource(reader)
+            let content = TarContentSource(reader, of: name)
             try add(path, .file(try area.add(content, algorithm(of: path))))
         case .symbolicLink(let target):
             let directory = path.split(separator: "/").dropLast().joined(separator: "/")
@@ -89,7 +89,7 @@ final class StreamedArchive: ArchiveFiles {
 
     /// Tapes have blocks of 20 records, and who wrote one to a pipe should not find it closed.
     /// What comes after a whole block is somebody's mistake, and could be endless.
-    private func readPadding(_ source: some ByteSource) throws(KernelError) {
+    private func readPadding(_ source: any ByteSource) throws(KernelError) {
         let buffer = WorkBuffer()
         let block = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[..<(20 * TarHeader.size)])
         var left = block.count
@@ -116,10 +116,26 @@ extension StreamedArchive.Member {
 /// The content of the entry that a ``TarReader`` is at.
 private final class TarContentSource: ByteSource {
     private let reader: TarReader
+    private let name: String
+    private var piece = UnsafeRawBufferPointer(start: nil, count: 0)
+    private var done = 0
 
-    init(_ reader: TarReader) { self.reader = reader }
+    init(_ reader: TarReader, of archive: String) {
+        self.reader = reader
+        name = archive
+    }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(KernelError) -> Int {
-        try reader.readContent(into: buffer)
+        if piece.isEmpty {
+            guard let next = try reader.nextPiece() else { return 0 }
+            // Nobody writes blobs with holes; a file that claims to have some is made to mislead.
+            guard next.offset == done else { throw corrupt(name, "It has a file with holes.") }
+            piece = next.bytes
+        }
+        let count = min(piece.count, buffer.count)
+        buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: piece[..<count]))
+        piece = UnsafeRawBufferPointer(rebasing: piece[count...])
+        done += count
+        return count
     }
 }
