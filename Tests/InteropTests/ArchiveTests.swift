@@ -139,7 +139,8 @@ extension InteropSuite {
             let images = [try RandomImage(layers: 2), try RandomImage(layers: 1)]
             let names = images.map { "localhost/\($0.tag):v1" }
             for (image, name) in zip(images, names) {
-                try hull("load", "-i", try Writer.skopeoOCI.write(image, as: name, in: podman))
+                let archive = try Writer.skopeoOCI.write(image, as: name, in: podman)
+                try hull("load", "-i", archive)
                 try shell("rm '\(podman.place / "archive")'")
             }
             let archive = podman.place / "several"
@@ -177,6 +178,37 @@ extension InteropSuite {
             let raw = try podman.skopeoOutcome(["inspect", "--raw", "oci:\(copy):x"])
             #expect(try digest(raw.output, in: podman.place) == layout.digest)
             #expect(try hull.id(of: layout.name) == image.id)
+        }
+
+        @Test func `what hull commits podman runs, and nothing of the image is lost`() throws {
+            let podman = try Podman()
+            let hull = try Hull()
+            let image = try RandomImage()
+            let (name, next) = ("localhost/\(image.tag):v1", "localhost/\(image.tag):v2")
+            _ = try hull.archive(of: image, as: name, "oci")
+            let (kept, word) = (hull.place / "kept", randomWord())
+            try hull.program(
+                "stage08-images", "--network", "none", "--keep", kept, name, "/bin/sh", "-c",
+                "echo \(word) > /word; echo > /dir/more; busybox rm -r /opaque /now-a-file")
+            try hull("commit", kept, next)
+            let archive = hull.place / "committed"
+            try hull("save", "-o", archive, next)
+            try podman("load", "-i", archive)
+            #expect(try podman.runContainer(next, "cat", "/word") == word)
+            #expect(try podman.runContainer(next) == image.greeting)
+            let configuration = try hull.configuration(of: next)
+            let tree = try hull.tree(of: next, configuration)
+            #expect(access(tree + "/now-a-file", F_OK) != 0)
+            try expectSameTree(tree, try podman.tree(of: next))
+
+            let before = try JSON.parse(image.configuration)
+            let after = try JSON.parse(configuration)
+            #expect(after["config"] == before["config"])
+            #expect(after["org.example.unknown"] == before["org.example.unknown"])
+            let (old, new) = (JSONReader(before), JSONReader(after))
+            let layers = try old["rootfs"]["diff_ids"].strings()
+            #expect(try Array(new["rootfs"]["diff_ids"].strings().dropLast()) == layers)
+            #expect(try new["history"].array().count == layers.count + 1)
         }
 
         @Test func `podman runs what hull saved`() throws {
