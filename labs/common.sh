@@ -10,7 +10,7 @@ root=$(dirname -- "$labs")
 name=$(basename -- "$0")
 
 # What `swift build` needs beside Swift itself.
-build_packages=(libcap-dev libseccomp-dev libjansson-dev zlib1g-dev libzstd-dev pkg-config)
+build_packages=(libcap-dev libseccomp-dev libjansson-dev zlib1g-dev libzstd-dev libcrypt-dev pkg-config)
 # What a root file system is made from.
 rootfs_packages=(busybox-static)
 
