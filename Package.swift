@@ -133,7 +133,9 @@ let package = Package(
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
             name: "hull",
-            dependencies: ["ImageCommands", "Engine", "Images", "Isolation", "OCISpec", "Terminal"],
+            dependencies: [
+                "ImageCommands", "Engine", "Images", "Isolation", "OCISpec", "Terminal",
+            ],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
         .executableTarget(
             name: "hull-probe", dependencies: ["Kernel", "Terminal", "CLinux"],

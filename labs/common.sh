@@ -11,7 +11,7 @@ name=$(basename -- "$0")
 
 # What `swift build` needs beside Swift itself.
 build_packages=(libcap-dev libseccomp-dev libjansson-dev zlib1g-dev libzstd-dev
-    libisal-dev pkg-config)
+    libisal-dev libcrypt-dev pkg-config)
 # What a root file system is made from.
 rootfs_packages=(busybox-static)
 

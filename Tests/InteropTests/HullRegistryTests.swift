@@ -32,7 +32,8 @@ extension InteropSuite {
                     "copy", "--preserve-digests", "--dest-tls-verify=false",
                     "oci:\(image.layout):\(image.tag)", target)
                 let back = podman.place / image.tag
-                try podman.skopeo("copy", "--src-tls-verify=false", target, "oci:\(back):1")
+                try podman.skopeo(
+                    "copy", "--preserve-digests", "--src-tls-verify=false", target, "oci:\(back):1")
                 try run(["diff", "-r", "\(image.layout)/blobs", "\(back)/blobs"])
                 #expect(try digest(podman, target) == image.manifest)
             }
@@ -105,7 +106,8 @@ extension InteropSuite {
             }
             #expect(try digest(podman, route[3]) == image.manifest)
             let back = podman.place / "back"
-            try podman.skopeo("copy", "--src-tls-verify=false", route[3], "oci:\(back):1")
+            try podman.skopeo(
+                "copy", "--preserve-digests", "--src-tls-verify=false", route[3], "oci:\(back):1")
             try run(["diff", "-r", "\(image.layout)/blobs", "\(back)/blobs"])
         }
 
@@ -123,7 +125,7 @@ extension InteropSuite {
                     .contains(image.manifest)
             }
             let back = podman.place / "back"
-            try podman.skopeo("copy", "oci:\(layout):1", "oci:\(back):1")
+            try podman.skopeo("copy", "--preserve-digests", "oci:\(layout):1", "oci:\(back):1")
             try run(["diff", "-r", "\(image.layout)/blobs/sha256", "\(back)/blobs/sha256"])
         }
 
