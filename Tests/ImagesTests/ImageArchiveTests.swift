@@ -501,8 +501,9 @@ private func gzip(_ bytes: [UInt8]) throws(KernelError) -> [UInt8] {
             try Data(bytes).write(to: URL(fileURLWithPath: file))
             var small = UnpackLimits()
             small.size = 8 << 20
-            let error = #expect(throws: KernelError.self) { [small] in
-                try ImageLoader(into: store.store, limits: small).load(from: .file(file))
+            let loader = ImageLoader(into: store.store, limits: small)
+            let error = #expect(throws: KernelError.self) {
+                try loader.load(from: .file(file))
             }
             #expect(error?.errno == Errno(rawValue: EFBIG), "\(String(describing: error))")
             store.expectEmpty()
