@@ -118,7 +118,7 @@ import Testing
         #expect(try refusal(Samples.manifest + padding).errno.rawValue == EFBIG)
         let layers = repeatElement(layer("1"), count: 25_000).joined(separator: ",")
         let many = try manifest(Samples.configuration, layers: "[\(layers)]")
-        #expect(try refusal(many).remedy.contains("25000 layers"))
+        #expect(try refusal(many).remedy.contains("25000 layers are more"))
     }
 
     @Test func `A hundred thousand annotations take no longer than they have to`() throws {
@@ -137,7 +137,10 @@ import Testing
     ])
     func `A size that is none is refused`(_ size: String) throws {
         let text = try manifest(Samples.configuration, layers: "[\(layer(size))]")
-        #expect(try refusal(text).errno.rawValue == EBADMSG)
+        let error = try refusal(text)
+        #expect(error.errno.rawValue == EBADMSG)
+        // By the JSON parser where it is no number of 64 bits.
+        #expect(error.remedy.contains("layers[0].size: ") || error.remedy.contains("line 1"))
     }
 
     @Test(arguments: [
