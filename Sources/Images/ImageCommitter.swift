@@ -50,8 +50,9 @@ public struct ImageCommitter: Sendable {
             ImageHistory(
                 created: notes.created, createdBy: notes.command, comment: notes.message,
                 author: notes.author, isEmptyLayer: changes.isEmpty))
+        let before = try store.json(of: base.manifest.configuration)
         let configurationBlob = try store.write(
-            configuration.json, as: MediaType.configuration)
+            before.replacing(membersOf: configuration.json), as: MediaType.configuration)
         let manifest = ImageManifest(configuration: configurationBlob, layers: layers)
         let blob = try store.write(manifest.json, as: MediaType.manifest)
         try store.tag(blob, as: reference)
@@ -85,5 +86,33 @@ public struct ImageCommitter: Sendable {
         let descriptor = ContentDescriptor(
             mediaType: MediaType.gzipLayer, digest: blob.digest, size: blob.size)
         return (archive.digest, descriptor)
+    }
+}
+
+extension ContentStore {
+    fileprivate func json(of descriptor: ContentDescriptor) throws(KernelError) -> JSON {
+        let bytes = try bytes(of: descriptor)
+        do { return try JSON.parse(bytes) } catch {
+            throw error.asKernelError(reading: blobPath(descriptor.digest))
+        }
+    }
+}
+
+extension JSON {
+    /// What no specification knows, and what Docker has besides, such as health checks, stays.
+    fileprivate func replacing(membersOf other: JSON) -> JSON {
+        guard case .object(var members) = self, case .object(let changed) = other else {
+            return other
+        }
+        for member in changed {
+            guard let index = members.firstIndex(where: { $0.name == member.name }) else {
+                members.append(member)
+                continue
+            }
+            let value = members[index].value
+            members[index].value =
+                member.name == "config" ? value.replacing(membersOf: member.value) : member.value
+        }
+        return .object(members)
     }
 }
