@@ -82,7 +82,7 @@ let package = Package(
         .target(
             name: "Registry",
             dependencies: [
-                "Images", "OCISpec", "Kernel", "CLinux",
+                "Images", "FastGzip", "OCISpec", "Kernel", "CLinux",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
