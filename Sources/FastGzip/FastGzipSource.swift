@@ -31,6 +31,7 @@ public final class FastGzipSource: ByteSource {
         state.deallocate()
     }
 
+    /// Fills some of `buffer` with what was packed; 0 at the end.
     public func read(into buffer: UnsafeMutableRawBufferPointer) throws(KernelError) -> Int {
         state.pointee.next_out = buffer.baseAddress?.assumingMemoryBound(to: UInt8.self)
         state.pointee.avail_out = UInt32(buffer.count)

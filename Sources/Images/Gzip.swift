@@ -30,6 +30,7 @@ public final class GzipSource: ByteSource {
         stream.deallocate()
     }
 
+    /// Fills some of `buffer` with what was packed; 0 at the end.
     public func read(into buffer: UnsafeMutableRawBufferPointer) throws(KernelError) -> Int {
         stream.pointee.next_out = buffer.baseAddress?.assumingMemoryBound(to: UInt8.self)
         stream.pointee.avail_out = UInt32(buffer.count)
@@ -97,6 +98,7 @@ public final class GzipSink: PackingSink {
         stream.deallocate()
     }
 
+    /// Packs all of `bytes`, and holds some of it back.
     public func write(_ bytes: UnsafeRawBufferPointer) throws(KernelError) {
         if bytes.isEmpty { return }
         let start = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)

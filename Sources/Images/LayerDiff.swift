@@ -15,6 +15,7 @@ public struct LayerChange: Equatable, Sendable {
 
     /// From the root, without a slash at its start or end; empty for the root itself.
     public let path: FileName
+    /// What has become of it.
     public let kind: Kind
 }
 

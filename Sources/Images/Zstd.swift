@@ -79,11 +79,13 @@ public final class ZstdSink: PackingSink {
 
     deinit { ZSTD_freeCCtx(context) }
 
+    /// Packs all of `bytes`, and holds some of it back.
     public func write(_ bytes: UnsafeRawBufferPointer) throws(KernelError) {
         var given = ZSTD_inBuffer(src: bytes.baseAddress, size: bytes.count, pos: 0)
         while given.pos < given.size { _ = try pack(&given, ZSTD_e_continue) }
     }
 
+    /// Writes what is still held back, and the check sum.
     public func finish() throws(KernelError) {
         var nothing = ZSTD_inBuffer()
         while try pack(&nothing, ZSTD_e_end) > 0 {}

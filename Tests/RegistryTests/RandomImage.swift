@@ -80,15 +80,12 @@ struct RandomImage: Sendable {
 }
 
 func randomWord() -> String {
-    String((0..<8).map { _ in "abcdefghijklmnopqrstuvwxyz".randomElement()! })
+    String((0..<8).compactMap { _ in "abcdefghijklmnopqrstuvwxyz".randomElement() })
 }
 
 func randomBytes(_ count: Int) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: count)
-    let source = FileHandle(forReadingAtPath: "/dev/urandom")!
-    let data = count > 0 ? try! source.read(upToCount: count)! : Data()
-    bytes.replaceSubrange(0..<data.count, with: data)
-    return bytes
+    var generator = SystemRandomNumberGenerator()
+    return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
 }
 
 /// An archive of one file. See tar(5), "POSIX ustar Archives".

@@ -25,7 +25,7 @@ final class ScriptedServer: Sendable {
             while done < bytes.count {
                 let put = bytes.withUnsafeBytes {
                     send(
-                        socket, $0.baseAddress! + done, bytes.count - done,
+                        socket, $0.baseAddress?.advanced(by: done), bytes.count - done,
                         Int32(MSG_NOSIGNAL))
                 }
                 if put <= 0 { return false }
