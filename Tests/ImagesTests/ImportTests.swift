@@ -82,16 +82,19 @@ import Testing
         #expect(fileType(root) == nil)
     }
 
-    @Test func `A name that another image takes over leaves the first one nameless`() throws {
+    @Test func `A name that another image takes over keeps the first one as its last version`()
+        throws
+    {
         let first = try importTree("app")
         let second = try importTree("app", changes: ["CMD x"])
         #expect(try store.resolve("app").id == second)
         #expect(try store.resolve(first.short).id == first)
-        let list = try store.images(snapshots)
-        #expect(list.count == 2 && list.filter { $0.reference == nil }.map(\.id) == [first])
-        // Back again: the nameless entry becomes the named one.
+        #expect(try store.images(snapshots).map(\.id) == [second])
+        let reference = try ImageReference("app")
+        #expect(try store.versions(of: reference).map(\.id) == [second, first])
+        // Back again: what it meant before is what it means now.
         #expect(try importTree("app") == first)
-        #expect(try store.images(snapshots).count == 2)
+        #expect(try store.images(snapshots).map(\.id) == [first])
     }
 
     @Test func `An image that is not there says what to do`() throws {
