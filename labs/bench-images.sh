@@ -30,6 +30,7 @@ measure_images() {
     start_image_registry
     add_image_contenders
     for ((round = 0; round <= runs; round++)); do
+        clear_away
         for name in "${image_names[@]}"; do
             measure_once "$name" "$round"
         done
@@ -105,6 +106,8 @@ replace_layer() {
 # The contenders -----------------------------------------------------------------
 
 declare -A image_command image_before image_note
+# What takes away what the round before has brought.
+image_removals=()
 image_names=()
 
 # image_contender NAME BEFORE COMMAND [NOTE]: both are run by bash.
@@ -115,22 +118,25 @@ image_contender() {
 
 add_image_contenders() {
     local empty="rm -rf '$work/registry/docker'"
-    image_contender "tar -xzf" "rm -rf '$work/tree'; mkdir '$work/tree'" \
+    image_removals=("rm -rf '$work/tree' '$work/hull' '$work/umoci' '$work/copied'")
+    image_contender "tar -xzf" "mkdir '$work/tree'" \
         "tar -C '$work/tree' -xzf '$debian'" "from disk"
-    image_contender "hull pull" "rm -rf '$work/hull'" \
+    image_contender "hull pull" true \
         "HULL_ROOT='$work/hull' '$bin/hull' pull --quiet '$image'"
     if command -v podman >/dev/null; then
         podman_options
         local own="${podman[*]}"
-        image_contender "podman pull" "$own rmi -f '$image' || true" \
+        image_removals+=("$own rmi -f '$image'")
+        image_contender "podman pull" true \
             "$own pull --quiet --tls-verify=false '$image'"
     fi
     if command -v dockerd >/dev/null && start_docker --bridge none; then
-        image_contender "docker pull" "${docker[*]} rmi -f '$image' || true" \
+        image_removals+=("${docker[*]} rmi -f '$image'")
+        image_contender "docker pull" true \
             "${docker[*]} pull --quiet '$image'" "memory of the client alone"
     fi
     if command -v skopeo >/dev/null && command -v umoci >/dev/null; then
-        image_contender "skopeo, umoci" "rm -rf '$work/umoci' '$work/copied'" \
+        image_contender "skopeo, umoci" true \
             "skopeo copy --insecure-policy --quiet --src-tls-verify=false docker://$image oci:$work/copied:x &&
              umoci unpack --image '$work/copied:x' '$work/umoci'" "copy, then unpack"
     fi
@@ -144,6 +150,17 @@ add_image_contenders() {
         image_contender "docker push" "$empty" "${docker[*]} push --quiet '$image'" \
             "memory of the client alone"
     fi
+}
+
+# For a minute after files were removed, ext4 makes new ones up to ten times more slowly: it looks
+# for an inode that nobody had lately. All that a round removes goes before it, and it waits.
+clear_away() {
+    local removal
+    for removal in "${image_removals[@]}"; do
+        bash -c "$removal" >"$work/removal.log" 2>&1 || true
+    done
+    sync
+    sleep 61
 }
 
 # measure_once NAME ROUND: round 0 warms up and is not counted.

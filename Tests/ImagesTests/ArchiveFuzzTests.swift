@@ -17,6 +17,24 @@ enum Fuzzing {
         ?? UInt64.random(in: 0..<(1 << 32))
 }
 
+/// What the README says of it.
+@Suite struct FuzzingCountTests {
+    @Test func `The README tells how many inputs are tried`() throws {
+        let readme = try String(
+            contentsOfFile: URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+                .appendingPathComponent("../../README.md").path, encoding: .utf8)
+        let counts = [
+            ("archives made up to do harm, read", Fuzzing.read),
+            ("archives made up to do harm, unpacked as root", Fuzzing.unpacked),
+            ("names and digests that are none", 5 * RandomDocumentTests.inputs),
+        ]
+        for (what, count) in counts {
+            let text = "\(count / 1000),\(String(count % 1000 + 1000).dropFirst())"
+            #expect(readme.contains("\(what) | \(text) |"))
+        }
+    }
+}
+
 /// Archives that nobody would write: each is refused or unpacked, and does no harm.
 @Suite struct ArchiveFuzzTests {
     @Test func `Any archive is read to its end or refused`() throws {
