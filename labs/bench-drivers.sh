@@ -5,8 +5,8 @@
 # made, one byte is written to the big file, and the root is removed. The room is what the file
 # system has less afterwards.
 #
-#   overlay   hull's: layers below, changes on top
-#   copy      hull's: every file, on a file system that shares nothing (ext4)
+#   overlay   as hull mounts it: layers below, changes on top
+#   copy      as hull copies: every file, on a file system that shares nothing (ext4)
 #   reflink   the same copy on btrfs, where files share their content
 #   btrfs     a snapshot of a subvolume, as Docker's driver btrfs makes one
 #

@@ -82,8 +82,13 @@ public final class OverlayRoot: Mechanism {
         guard let topmost = lower.first, stat(topmost, &status) == 0 else { return }
         let upper = directory + "/upper"
         if status.st_uid != 0 || status.st_gid != 0 {
+            // An ordinary user can give nothing away, least of all to ids that no map knows.
             if chown(upper, status.st_uid, status.st_gid) < 0 {
-                throw KernelError("chown", upper, .current)
+                let errno = Errno.current
+                let isRefused = errno == .notPermitted || errno == .invalidArgument
+                guard isRefused && !isInFirstUserNamespace else {
+                    throw KernelError("chown", upper, errno)
+                }
             }
         }
         let mode = status.st_mode & 0o7777

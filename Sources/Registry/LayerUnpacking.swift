@@ -43,7 +43,8 @@ struct LayerUnpacking: Sendable {
                 remedy: "It has \(configuration.diffIDs.count) diff_ids for "
                     + "\(image.layers.count) layers.")
         }
-        let snapshots = Snapshots(stateRoot: stateRoot)
+        let driver = try StorageDriver(nil, stateRoot: stateRoot)
+        let snapshots = Snapshots(stateRoot: stateRoot, driver: driver)
         let chains = Snapshots.chainIDs(configuration.diffIDs)
         for (index, layer) in image.layers.enumerated() {
             if !snapshots.has(chains[index]) {

@@ -194,6 +194,9 @@ private actor BaseAddress {
             return plain
         } catch  where plain.port != secure.port {
             return plain
+        } catch  where error.error.errno == Errno(rawValue: ECONNREFUSED) {
+            // Nothing listened there before we came: that is more than a moment's trouble.
+            throw TransferFailure(error.error)
         }
     }
 

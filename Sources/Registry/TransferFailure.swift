@@ -102,8 +102,7 @@ extension TransferFailure {
             return TransferFailure(
                 KernelError(
                     "look up", address.host, .noSuchHost,
-                    remedy: "No such host is known; is the name right, and is there a network?"),
-                .transient(after: nil))
+                    remedy: "No such host is known; is the name right, and is there a network?"))
         }
         switch error.connectionErrors.first?.error {
         case let io as IOError:

@@ -12,23 +12,23 @@ import Terminal
         A container engine to learn from. `hull COMMAND --help` tells more of each.
 
         Containers:
-          run           Run a command in a new container
-          ps            List containers
-          stats         Show what containers use, as it changes
-          pause         Freeze the processes of containers
-          unpause       Let them go on
-          rm            Remove containers that have ended
+          run              Run a command in a new container
+          ps               List containers
+          stats            Show what containers use, as it changes
+          pause            Freeze the processes of containers
+          unpause          Let them go on
+          rm               Remove containers that have ended
 
         Images:
-        \(ImageCommand.summaries(width: 12))
+        \(ImageCommand.summaries(width: 15))
         Registries:
-          pull          Get an image from its registry
-          push          Send an image to a registry
-          login         Say who you are at a registry
-          logout        Forget that
+          pull             Get an image from its registry
+          push             Send an image to a registry
+          login            Say who you are at a registry
+          logout           Forget that
 
         This machine:
-          doctor        Say what works here, and what it takes for the rest
+          doctor           Say what works here, and what it takes for the rest
 
         """
 

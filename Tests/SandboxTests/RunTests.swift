@@ -226,7 +226,9 @@ extension KernelSuite {
             #expect(other.lines == ["x", "/tmp"], "\(other)")
             let images = try run([Products.hull, "images"])
             #expect(images.output.contains(name), "\(images)")
-            let missing = try run([Products.hull, "run", "--rm", name + "x"])
+            let missing = try run([
+                Products.hull, "run", "--rm", "--pull", "never", name + "x",
+            ])
             expectOneLine(missing, code: 125, naming: name + "x", "ENOENT")
         }
 
