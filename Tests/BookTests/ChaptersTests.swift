@@ -21,8 +21,11 @@ import Testing
     }
 
     /// By the program and not in this process: it puts itself into a mount namespace, which
-    /// other tests can't see into.
-    @Test(.enabled(if: Project.isRoot, "transcripts need root"), arguments: book.chapters())
+    /// other tests can't see into. One chapter after the other: its reader has the machine alone
+    /// too, and two would take each other's addresses and processor.
+    @Test(
+        .serialized, .enabled(if: Project.isRoot, "transcripts need root"),
+        arguments: book.chapters())
     func `every transcript prints what the chapter says`(_ chapter: String) async throws {
         let name = chapter.split(separator: "/").last.map(String.init) ?? chapter
         let result = try await Subprocess.run(
