@@ -10,7 +10,11 @@ enum PseudoTerminal {
     // book: begin pty
     /// Opens a terminal, sends its master end to the owner, and makes the slave end
     /// standard input, output and error. The process has to be a session leader.
-    static func open(handingMasterTo channel: borrowing SandboxEnd) throws(KernelError) {
+    ///
+    /// - Parameter size: how large it is at first; as large as the user's where nil.
+    static func open(
+        sized size: TerminalSize?, handingMasterTo channel: borrowing SandboxEnd
+    ) throws(KernelError) {
         let master = try Descriptor.open("/dev/ptmx", O_RDWR | O_NOCTTY)
         guard unlock_pseudoterminal(master.number) == 0 else {
             throw KernelError("ioctl TIOCSPTLCK", "/dev/ptmx", .current)
@@ -23,7 +27,7 @@ enum PseudoTerminal {
             throw KernelError("ioctl TIOCSCTTY", path, .current)
         }
         // While these are still the user's: a command may ask for its size at once.
-        copyWindowSize(to: slave)
+        if let size { setWindowSize(of: slave, to: size) } else { copyWindowSize(to: slave) }
         for standard: CInt in 0...2 { dup2(slave.number, standard) }
     }
     // book: end pty
