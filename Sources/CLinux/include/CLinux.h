@@ -11,6 +11,7 @@
 #include <sys/types.h>
 #include <sys/xattr.h>
 
+#include "Mounts.h"
 #include "Privileges.h"
 
 // Names with a struct or a macro of their own in the kernel's headers.
