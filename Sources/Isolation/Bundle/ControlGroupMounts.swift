@@ -37,8 +37,11 @@ struct ControlGroupMounts {
         try context.set("source", to: "tmpfs", why: "what it is called in mountinfo")
         try context.set("mode", to: "755", why: "root's to write")
         try context.create(why: "made as it was chosen")
+        // Read-only, if at all, when the hierarchies are in it.
         return try context.mount(
-            with: planned.firstAttributes.union([.noSetUID, .noDevices, .noExecution]),
+            with: attributes.subtracting(.readOnly).union([
+                .noSetUID, .noDevices, .noExecution,
+            ]),
             why: "a mount of it, at no place as yet")
     }
 
