@@ -56,10 +56,10 @@ public struct BundleMaskedPaths: Mechanism {
     /// The container's null device, if it is that.
     private static func openNull() throws(KernelError) -> Descriptor {
         let path = "/dev/null"
-        guard
-            let null = try Descriptor.findInRoot(
-                path, CInt(linux_O_PATH) | O_NOFOLLOW, followsLinks: false)
-        else { throw refusal(.noSuchFile) }
+        let null: Descriptor
+        do throws(KernelError) {
+            null = try Descriptor.openInRoot(path, CInt(linux_O_PATH), followsLinks: false)
+        } catch { throw refusal(error.errno) }
         let status = try fileStatus(of: null, path)
         guard status.st_mode & S_IFMT == S_IFCHR, device_major(status.st_rdev) == 1,
             device_minor(status.st_rdev) == 3
@@ -70,7 +70,7 @@ public struct BundleMaskedPaths: Mechanism {
     private static func refusal(_ errno: Errno) -> KernelError {
         KernelError(
             "mask", "/dev/null", errno,
-            remedy: "Files are masked with it, and it is not the null device.")
+            remedy: "Files are masked with it, and what the image has there is not it.")
     }
 }
 

@@ -70,7 +70,10 @@ public final class BundleMounts: Mechanism {
                 }
             } catch {
                 throw error.renamed(
-                    "mount \(planned.what) on \(planned.mount.destination): \(error.operation)",
+                    error.operation == "mount"
+                        ? "mount \(planned.what) on"
+                        : "mount \(planned.what) on \(planned.mount.destination): "
+                            + error.operation,
                     error.object)
             }
         }
