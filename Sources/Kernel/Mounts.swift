@@ -62,7 +62,8 @@ public struct MountFlags: OptionSet, Sendable {
     /// The words of mount(8), for `-o`.
     fileprivate var words: [String] {
         let all: [(MountFlags, String)] = [
-            (.remount, "remount"), (.move, "move"), (.bind, contains(.recursive) ? "rbind" : "bind"),
+            (.remount, "remount"), (.move, "move"),
+            (.bind, contains(.recursive) ? "rbind" : "bind"),
             (.readOnly, "ro"), (.noSetUID, "nosuid"), (.noDevices, "nodev"),
             (.noExecution, "noexec"), (.strictAccessTime, "strictatime"),
         ]

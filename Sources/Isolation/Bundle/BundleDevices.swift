@@ -42,12 +42,18 @@ public struct BundleDevices: Mechanism {
         for (name, target) in Self.links { try link(name, to: target, in: dev) }
         // The host can still be seen; where it has none, so does the container.
         if fileType("/proc/kcore") != nil { try link("core", to: "/proc/kcore", in: dev) }
+        try linkTerminals(in: dev)
+    }
+
+    /// A ptmx of the image's would lead to the host's terminals.
+    private func linkTerminals(in dev: borrowing Descriptor) throws(KernelError) {
+        let why: StaticString = "new terminals are those of the container's devpts"
         do throws(KernelError) {
-            try removeName("ptmx", at: dev.number, why: "it would lead to the host's terminals")
-        } catch  where error.errno == .noSuchFile {
-            // As it should be.
+            try makeSymbolicLink("ptmx", at: dev.number, to: "pts/ptmx", why: why)
+        } catch  where error.errno == .fileExists {
+            try removeName("ptmx", at: dev.number, why: "it would lead to other terminals")
+            try makeSymbolicLink("ptmx", at: dev.number, to: "pts/ptmx", why: why)
         }
-        try link("ptmx", to: "pts/ptmx", in: dev)
     }
 
     private func link(

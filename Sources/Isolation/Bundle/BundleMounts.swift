@@ -85,9 +85,8 @@ public final class BundleMounts: Mechanism {
         let path = planned.mount.destination
         let status = try fileStatus(of: source, planned.mount.source)
         let isDirectory = status.st_mode & S_IFMT == S_IFDIR
-        let place = try makePlaceInRoot(
-            path, isDirectory: isDirectory, why: "a place to mount on")
-        try MountPlace(path, place).check(showing: source)
+        let place = try MountPlace(path, isDirectory: isDirectory)
+        try place.check(showing: source)
         _ = try put(source, on: place, planned)
     }
 
@@ -99,44 +98,35 @@ public final class BundleMounts: Mechanism {
                 "mount", mount.destination, .invalidArgument,
                 remedy: "It has no type, and `bind` is not among its options.")
         case "cgroup", "cgroup2":
-            let place = try makePlaceInRoot(mount.destination, why: "a place to mount on")
-            try MountPlace(mount.destination, place).check(type: mount.type)
+            let place = try MountPlace(mount.destination)
+            try place.check(type: mount.type)
             let groups = ControlGroupMounts(settings, planned)
             let tree = try put(try groups.make(), on: place, planned)
             try groups.fill()
             guard planned.options.attributes.adding.contains(.readOnly) else { return }
             try finish(tree, mount.destination)
         default:
-            // The kernel's own file systems are found by their paths, by this program among
-            // others: such a path has to be what it seems.
-            let isKernels = mount.type == "proc" || mount.type == "sysfs"
-            let place = try openPlain(mount.destination, followsLinks: !isKernels)
-            try MountPlace(mount.destination, place).check(type: mount.type)
+            let place = try MountPlace(
+                mount.destination, isKernels: mount.type == "proc" || mount.type == "sysfs")
+            try place.check(type: mount.type)
             let new = NewFilesystem(planned, label: settings.mountLabel)
-            let tree = try put(try new.make(for: place), on: place, planned)
+            let tree = try put(try new.make(for: place.descriptor), on: place, planned)
             if planned.isFinishedLate { unfinished.append((tree.release(), mount.destination)) }
-        }
-    }
-
-    private func openPlain(
-        _ path: String, followsLinks: Bool
-    ) throws(KernelError) -> Descriptor {
-        do throws(KernelError) {
-            return try makePlaceInRoot(
-                path, followsLinks: followsLinks, why: "a place to mount on")
-        } catch  where error.errno.rawValue == ELOOP && !followsLinks {
-            throw error.advising(
-                "A symbolic link of the image is in its way: it has to be an ordinary directory.")
         }
     }
 
     /// Attaches a mount, and what can be said only of an attached one.
     private func put(
-        _ tree: consuming Descriptor, on place: borrowing Descriptor, _ planned: PlannedMount
+        _ tree: consuming Descriptor, on place: borrowing MountPlace, _ planned: PlannedMount
     ) throws(KernelError) -> Descriptor {
         let path = planned.mount.destination
-        let isRoot = try MountPlace(path, place).isRoot()
-        try attach(tree, at: place, path, why: "it appears in the container")
+        let isRoot = try place.isRoot()
+        do throws(KernelError) {
+            try attach(tree, at: place.descriptor, path, why: "it appears in the container")
+        } catch  where error.errno == .invalidArgument {
+            throw error.advising(
+                "Is a directory being mounted on a file, or a file on a directory?")
+        }
         for propagation in planned.options.propagation {
             try changeMount(
                 tree, MountChange(propagation: propagation.subtracting(.recursive)),

@@ -82,7 +82,8 @@ struct ControlGroupMounts {
         type: String, option: String?, or directory: String?
     ) throws(KernelError) -> Descriptor {
         do throws(KernelError) {
-            if !settings.hasControlGroupNamespace, directory != nil, type == "cgroup" || !isUnified {
+            if !settings.hasControlGroupNamespace, directory != nil, type == "cgroup" || !isUnified
+            {
                 return try show(directory)
             }
             let context = try FilesystemContext(type, why: "limits and usage")

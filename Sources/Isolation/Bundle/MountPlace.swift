@@ -8,12 +8,38 @@ import Kernel
 /// start, ask /proc for facts and tell it secrets; what stands there has to be the kernel's.
 /// (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561: it was not.)
 struct MountPlace: ~Copyable {
+    /// The place.
+    let descriptor: Descriptor
     private let path: String
-    private let number: CInt
+    /// Whether the path has no symbolic link on it, so that it says itself where it leads.
+    private let isPlain: Bool
 
-    init(_ path: String, _ place: borrowing Descriptor) {
+    /// Opens it; what is missing is made.
+    ///
+    /// - Parameters:
+    ///   - isDirectory: what it becomes if it is missing, a directory or a file.
+    ///   - isKernels: whether the kernel's own file system is to go there. Those are found by
+    ///     their paths, by this program among others: such a path has to be what it seems.
+    init(_ path: String, isDirectory: Bool = true, isKernels: Bool = false) throws(KernelError) {
         self.path = path
-        number = place.number
+        do throws(KernelError) {
+            let plain = try Descriptor.findInRoot(path, CInt(linux_O_PATH), followsLinks: false)
+            if let plain {
+                descriptor = plain
+                isPlain = true
+                return
+            }
+        } catch {
+            guard error.errno.rawValue == ELOOP else { throw error }
+            if isKernels {
+                throw error.advising(
+                    "A symbolic link of the image is in its way: it has to be an ordinary"
+                        + " directory.")
+            }
+        }
+        descriptor = try makePlaceInRoot(
+            path, isDirectory: isDirectory, followsLinks: !isKernels, why: "a place to mount on")
+        isPlain = false
     }
 
     /// Files of /proc that may be covered: what they say of the machine is made to fit the
@@ -39,16 +65,16 @@ struct MountPlace: ~Copyable {
     }
 
     private borrowing func check(isProc: Bool) throws(KernelError) {
-        let status = try status()
         let normal = Self.normalized(path)
-        let isOnProc = try isSame(status, as: "/proc")
-        if isOnProc || normal == "/proc" {
+        var isOnProc = normal == "/proc"
+        if !isOnProc { isOnProc = try leads(to: "/proc") }
+        if isOnProc {
             if isProc { return }
             throw KernelError(
                 "mount", path, .notPermitted,
                 remedy: "Only a proc file system may be mounted there.")
         }
-        let isInside = file_system_magic(number) == Int(linux_PROC_SUPER_MAGIC)
+        let isInside = !isPlain && FilesystemKind(of: descriptor) == .proc
         guard isInside || normal.hasPrefix("/proc/") else { return }
         if Self.replaceable.contains(normal) { return }
         throw KernelError(
@@ -59,25 +85,20 @@ struct MountPlace: ~Copyable {
     /// Whether it is the container's root itself.
     /// - Throws: `EPERM` where only a symbolic link makes it that.
     borrowing func isRoot() throws(KernelError) -> Bool {
-        guard try isSame(try status(), as: "/") else { return false }
         if Self.normalized(path) == "/" { return true }
+        guard try leads(to: "/") else { return false }
         throw KernelError(
             "mount", path, .notPermitted,
             remedy: "A symbolic link of the image leads to its root, which it would cover.")
     }
 
-    private borrowing func status() throws(KernelError) -> stat {
-        var status = stat()
-        guard fstat(number, &status) == 0 else { throw KernelError("fstat", path, .current) }
-        return status
-    }
-
-    private borrowing func isSame(
-        _ status: stat, as other: String
-    ) throws(KernelError) -> Bool {
+    /// Whether symbolic links make it the same as `other`.
+    private borrowing func leads(to other: String) throws(KernelError) -> Bool {
+        if isPlain { return false }
         guard let there = try Descriptor.findInRoot(other, CInt(linux_O_PATH)) else { return false }
+        let first = try fileStatus(of: descriptor, path)
         let second = try fileStatus(of: there, other)
-        return status.st_dev == second.st_dev && status.st_ino == second.st_ino
+        return first.st_dev == second.st_dev && first.st_ino == second.st_ino
     }
 
     /// The path as it reads, from the root: no dots, no doubled slashes.
