@@ -240,9 +240,11 @@ extension RunningControlGroup {
             for file in namesOrNone(in: directory) where file.hasPrefix("hugetlb.") {
                 let size = split(file, at: ".")[1]
                 guard !members.contains(where: { $0.name == size }) else { continue }
-                let usage = number("hugetlb.\(size).current")
+                let usage =
+                    number("hugetlb.\(size).current")
                     ?? number("hugetlb.\(size).usage_in_bytes")
-                let failures = read("hugetlb.\(size).events", key: "max")
+                let failures =
+                    read("hugetlb.\(size).events", key: "max")
                     ?? number("hugetlb.\(size).failcnt")
                 members.append(
                     .init(

@@ -42,7 +42,8 @@ extension RunningControlGroup {
     /// A limit below what is used already would have the container killed at once.
     private func checkMemory(_ limit: Int?) throws(KernelError) {
         guard let limit, limit > 0,
-            let used = (read("memory.current") ?? read("memory.usage_in_bytes")).flatMap({ Int($0) }),
+            let used = (read("memory.current") ?? read("memory.usage_in_bytes")).flatMap({ Int($0) }
+            ),
             limit < used
         else { return }
         throw KernelError(

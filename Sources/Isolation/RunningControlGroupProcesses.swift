@@ -27,7 +27,9 @@ extension RunningControlGroup {
         for number in split(processes, at: "\n") {
             if let number = pid_t(number), number > 0 { numbers.append(number) }
         }
-        for child in subdirectories(of: directory) { collect("\(directory)/\(child)", into: &numbers) }
+        for child in subdirectories(of: directory) {
+            collect("\(directory)/\(child)", into: &numbers)
+        }
     }
 
     /// Sends a signal to every process in it and below it.

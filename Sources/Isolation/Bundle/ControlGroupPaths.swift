@@ -71,6 +71,7 @@ extension ControlGroupPaths {
 
     private func isInhabited(_ directory: String) -> Bool {
         if fileType(directory) == nil { return false }
-        return readControl(directory + "/cgroup.procs") != "" || !subdirectories(of: directory).isEmpty
+        return readControl(directory + "/cgroup.procs") != ""
+            || !subdirectories(of: directory).isEmpty
     }
 }
