@@ -70,6 +70,10 @@ int bpf_attach_device_program(int cgroup, int program) {
   return syscall(SYS_bpf, BPF_PROG_ATTACH, &attributes, sizeof attributes);
 }
 
+int eventfd2(unsigned int count, int flags) {
+  return syscall(SYS_eventfd2, count, flags);
+}
+
 // Mounts and file systems
 
 int pivot_root(const char *new_root, const char *put_old) {

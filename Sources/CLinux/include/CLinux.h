@@ -51,6 +51,7 @@ int klogctl(int type, char *buffer, int length);
 int bpf_load_device_program(const uint64_t *instructions, uint32_t count);
 /// bpf(2) with BPF_PROG_ATTACH, beside whatever a service manager has attached.
 int bpf_attach_device_program(int cgroup, int program);
+int eventfd2(unsigned int count, int flags);
 
 // Mounts and file systems ----------------------------------------------------
 
