@@ -8,10 +8,6 @@ import OCISpec
 /// the container's mounts below the rootfs' path. See runtime-spec, config.md, "POSIX-platform
 /// Hooks".
 public struct BundleFilesystem {
-    /// A cgroup of the container's: what its hierarchy is called in /sys/fs/cgroup, such as
-    /// `memory`, `cpu,cpuacct`, `systemd` or `unified`, and the path of its directory on the host.
-    public typealias ControlGroupDirectory = (name: String, path: String)
-
     /// The directory that becomes the root; on the host.
     public var rootfs: String
     /// The bundle's directory, which relative sources of bind mounts begin at.
@@ -40,8 +36,6 @@ public struct BundleFilesystem {
     public var hasNewMountNamespace = true
     /// Whether the container has a cgroup namespace of its own.
     public var hasControlGroupNamespace = true
-    /// The container's cgroups. Asked for once they are there.
-    public var controlGroups: () -> [ControlGroupDirectory] = { [] }
     /// Whether the root is changed by `pivot_root(2)`; see ``MovedRoot``.
     public var usesPivot = true
 

@@ -14,6 +14,7 @@ public final class BundleMounts: Mechanism {
     public let name = "bundle mounts"
     private let settings: BundleFilesystem
     private var plan: [PlannedMount] = []
+    private var label: String?
     /// Those that become read-only when everything on them has been made.
     private var unfinished: [(mount: CInt, path: String)] = []
 
@@ -29,6 +30,8 @@ public final class BundleMounts: Mechanism {
 
     /// Reads the options and copies the sources of bind mounts.
     public func prepare() throws(KernelError) {
+        // Elsewhere the kernel takes no label, and nobody would look at it.
+        if fileType("/sys/fs/selinux/mls") != nil { label = settings.mountLabel }
         let sources = BindSources(settings)
         for mount in settings.mounts {
             var planned = PlannedMount(mount)
@@ -100,7 +103,8 @@ public final class BundleMounts: Mechanism {
         case "cgroup", "cgroup2":
             let place = try MountPlace(mount.destination)
             try place.check(type: mount.type)
-            let groups = ControlGroupMounts(settings, planned)
+            let groups = ControlGroupMounts(
+                planned, hasNamespace: settings.hasControlGroupNamespace)
             let tree = try put(try groups.make(), on: place, planned)
             try groups.fill()
             guard planned.options.attributes.adding.contains(.readOnly) else { return }
@@ -109,7 +113,7 @@ public final class BundleMounts: Mechanism {
             let place = try MountPlace(
                 mount.destination, isKernels: mount.type == "proc" || mount.type == "sysfs")
             try place.check(type: mount.type)
-            let new = NewFilesystem(planned, label: settings.mountLabel)
+            let new = NewFilesystem(planned, label: label)
             let tree = try put(try new.make(for: place.descriptor), on: place, planned)
             if planned.isFinishedLate { unfinished.append((tree.release(), mount.destination)) }
         }
