@@ -64,7 +64,6 @@ public final class BundleControlGroup: Mechanism {
         case .systemd:
             try SystemdManager.check()
             scope = try SystemdScope(path: path, id: id)
-            paths.unit = scope?.unit
         case .cgroupfs:
             try make(at: path ?? id, in: try ControlGroupHierarchy.mounted())
             try restrict()
@@ -85,6 +84,9 @@ public final class BundleControlGroup: Mechanism {
             let hierarchies = try ControlGroupHierarchy.mounted()
             let isV2 = !hierarchies.contains { $0.version == .v1 }
             try SystemdManager().start(scope, child, resources, isV2: isV2)
+            // Not before: one of that name may be another container's.
+            paths.unit = scope.unit
+            try SystemdManager().waitFor(scope, child)
             try make(at: try scope.path(), in: hierarchies)
             try restrict()
         }

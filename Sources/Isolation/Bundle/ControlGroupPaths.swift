@@ -51,6 +51,17 @@ public struct ControlGroupPaths: Equatable, Sendable {
 }
 
 extension ControlGroupPaths {
+    /// Sets those limits that are given, and leaves all others as they are.
+    ///
+    /// - Throws: the first limit that the kernel refuses. Those before it are set then.
+    public func update(_ resources: RuntimeResources) throws(KernelError) {
+        if let unit {
+            let isV2 = !directories.contains { ControlGroupDirectory($0).version == .v1 }
+            try SystemdManager().update(unit, resources, isV2: isV2)
+        }
+        try running.update(resources)
+    }
+
     /// Removes it: ends the processes that are still in it, waits for them to leave, and takes
     /// away what they made below it.
     ///

@@ -23,7 +23,7 @@ struct SystemdManager {
     }
 
     // book: begin scope
-    /// Has it make a scope with one process in it, and waits until that is there.
+    /// Has it make a scope with one process in it. That is begun when this returns.
     func start(
         _ scope: SystemdScope, _ process: ProcessID, _ resources: RuntimeResources, isV2: Bool
     ) throws(KernelError) {
@@ -33,7 +33,10 @@ struct SystemdManager {
             ["StartTransientUnit", "ssa(sv)a(sa(sv))", scope.unit, "replace"]
                 + Self.list(properties) + ["0"],
             why: "the service manager makes the cgroup")
-        // The answer is only that it has begun.
+    }
+
+    /// Waits until the process is in its scope.
+    func waitFor(_ scope: SystemdScope, _ process: ProcessID) throws(KernelError) {
         for _ in 0..<30_000 {
             if contains(process, scope.unit) { return }
             usleep(1000)
