@@ -129,6 +129,10 @@ int openat2(int dirfd, const char *path, const struct open_how *how,
   return syscall(SYS_openat2, dirfd, path, how, size);
 }
 
+long working_directory(char *buffer, size_t size) {
+  return syscall(SYS_getcwd, buffer, size);
+}
+
 dev_t device_number(unsigned int major, unsigned int minor) {
   return makedev(major, minor);
 }

@@ -94,12 +94,17 @@ public final class JoinedControlGroup: Mechanism {
     private let directories: [ControlGroupDirectory]
     private let neighbour: ProcessID?
     private var handle: CInt = -1
+    private var entrances: ControlGroupEntrances?
 
     /// - Parameters:
     ///   - paths: where it is.
+    ///   - below: a cgroup that the container has made in it, to be joined instead.
     ///   - neighbour: the container's first process.
-    public init(_ paths: ControlGroupPaths, beside neighbour: ProcessID?) {
-        directories = paths.directories.map { ControlGroupDirectory($0) }
+    public init(
+        _ paths: ControlGroupPaths, below: String? = nil, beside neighbour: ProcessID?
+    ) {
+        let rest = below.map { $0.hasPrefix("/") ? $0 : "/" + $0 } ?? ""
+        directories = paths.directories.map { ControlGroupDirectory($0 + rest) }
         self.neighbour = neighbour
     }
 
@@ -107,22 +112,20 @@ public final class JoinedControlGroup: Mechanism {
 
     /// Finds it.
     public func prepare() throws(KernelError) {
+        entrances = try ControlGroupEntrances(directories)
         guard let unified = directories.first(where: { $0.version == .v2 }) else { return }
         // A cgroup that hands controllers down takes no processes itself.
         let isInner = (readControl(unified.path + "/cgroup.subtree_control") ?? "") != ""
-        let leaf = RunningControlGroup.leaf(of: neighbour, in: unified.path)
-        handle = try Descriptor.open(
-            isInner ? leaf ?? unified.path : unified.path, O_RDONLY | O_DIRECTORY
-        ).release()
+        let leaf = isInner ? RunningControlGroup.leaf(of: neighbour, in: unified.path) : nil
+        handle = try Descriptor.open(leaf ?? unified.path, O_RDONLY | O_DIRECTORY).release()
     }
 
     /// In version 2 it is born there.
     public var cgroup: CInt? { handle >= 0 ? handle : nil }
 
-    /// In version 1 it is moved there.
-    public func adopt(_ child: ProcessID) throws(KernelError) {
-        for directory in directories where directory.version == .v1 {
-            try moveProcess(child, into: directory.path, why: "from here on it is counted")
-        }
-    }
+    /// Where it goes in by itself.
+    public var descriptors: [CInt] { entrances?.descriptors ?? [] }
+
+    /// In version 1 it goes in by itself.
+    public func enter() throws(KernelError) { try entrances?.enter() }
 }

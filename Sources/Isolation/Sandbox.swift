@@ -148,7 +148,9 @@ public struct Sandbox {
 
     // book: begin sandbox-enter
     private func enter(watching channel: borrowing SandboxEnd) throws(KernelError) {
-        try dieWithParent(why: "whoever kills the owner of the sandbox kills the sandbox")
+        if !process.isDetached {
+            try dieWithParent(why: "whoever kills the owner of the sandbox kills the sandbox")
+        }
         // It may have been killed before we asked for that.
         channel.endIfOwnerIsGone()
         if mechanisms.contains(where: \.closesDescriptors) { try closeInherited(but: channel) }
@@ -160,7 +162,7 @@ public struct Sandbox {
             if mechanism.needsHost { try channel.awaitAssistance(in: index) }
         }
         // Another user id makes the kernel forget the first request.
-        if mechanisms.contains(where: { $0.namespaces.contains(.user) }) {
+        if !process.isDetached, mechanisms.contains(where: { $0.namespaces.contains(.user) }) {
             try dieWithParent(why: "once more: the kernel forgets it when ids change")
             channel.endIfOwnerIsGone()
         }

@@ -14,6 +14,8 @@ public struct SandboxedProcess: Sendable {
     public var hasTerminal = false
     /// How large that terminal is at first; as large as the owner's where nil.
     public var terminalSize: TerminalSize?
+    /// Where programs find the terminal that look for /dev/console.
+    public var console = Console.ifThere
     /// The socket that the terminal's master end goes to; the owner carries it where nil.
     public var consoleSocket: String?
     /// Whether it is cut off from the owner's terminal, as a container is.
@@ -46,6 +48,16 @@ public struct SandboxedProcess: Sendable {
     }
 }
 
+/// Whether a terminal is mounted on /dev/console.
+public enum Console: Sendable {
+    /// It is not.
+    case none
+    /// Only where there is such a file.
+    case ifThere
+    /// It is, and the file is made where there is none.
+    case always
+}
+
 /// How many characters a terminal shows. See `ioctl_tty(2)`, `TIOCSWINSZ`.
 public struct TerminalSize: Equatable, Sendable {
     /// Lines.
@@ -71,6 +83,10 @@ extension SandboxedProcess {
         do {
             if hasInit { try becomeInit(behind: mechanisms, watching: channel) }
             try connect(to: channel)
+            let environment = environment(behind: mechanisms)
+            // Whoever creates it is to be told, not whoever starts it. Behind a filter it might
+            // not be allowed to look.
+            if startGate != nil { try checkCommand(arguments, environment: environment) }
             umask(fileModeMask)
             resetSignalHandlers()
             try setBlockedSignals(.none)
@@ -81,14 +97,10 @@ extension SandboxedProcess {
             for (index, mechanism) in mechanisms.enumerated() {
                 if let watch = mechanism.watch { try channel.send(watch: watch, of: index) }
             }
-            if isDetached { try outliveOwner(why: "from here on it is on its own") }
             // A change of user cancels our dying with the owner until it is asked for again.
             channel.endIfOwnerIsGone()
-            let environment = environment(behind: mechanisms)
             if let startGate {
                 Narrator.chapter("command", "wait")
-                // Whoever creates it is to be told now, not whoever starts it.
-                try checkCommand(arguments, environment: environment)
                 try channel.becomeReady()
                 try StartGate.wait(at: startGate)
             }
@@ -133,7 +145,8 @@ extension SandboxedProcess {
             try startSession(why: "no controlling terminal shared with the host")
         }
         if hasTerminal {
-            try PseudoTerminal.open(sized: terminalSize, handingMasterTo: channel)
+            try PseudoTerminal.open(
+                sized: terminalSize, console: console, handingMasterTo: channel)
         } else if !readsInput {
             let null = try Descriptor.open("/dev/null", O_RDONLY)
             dup2(null.number, 0)

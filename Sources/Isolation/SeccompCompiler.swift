@@ -241,3 +241,20 @@ extension SeccompArgument {
         return scmp_arg_cmp(arg: index, op: op, datum_a: value, datum_b: second)
     }
 }
+
+extension SeccompFilter {
+    /// The version of libseccomp.
+    public static var library: String {
+        guard let version = seccomp_version()?.pointee else { return "none" }
+        return "\(version.major).\(version.minor).\(version.micro)"
+    }
+
+    /// The architectures that a profile may name.
+    public static let architectures = [
+        "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_MIPS", "SCMP_ARCH_MIPS64",
+        "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL", "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32",
+        "SCMP_ARCH_PPC", "SCMP_ARCH_PPC64", "SCMP_ARCH_PPC64LE", "SCMP_ARCH_RISCV64",
+        "SCMP_ARCH_S390", "SCMP_ARCH_S390X", "SCMP_ARCH_X32", "SCMP_ARCH_X86",
+        "SCMP_ARCH_X86_64",
+    ]
+}

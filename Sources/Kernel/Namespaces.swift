@@ -191,6 +191,14 @@ public func setHostName(_ name: String, why: StaticString) throws(KernelError) {
     ) { sethostname(name, name.utf8.count) }
 }
 
+/// Gives this UTS namespace its NIS domain name. See `setdomainname(2)`.
+public func setDomainName(_ name: String, why: StaticString) throws(KernelError) {
+    try systemCall(
+        "setdomainname", [.text(name), .number(name.utf8.count)], on: name, why: why,
+        shell: "domainname \(quoteShell(name))"
+    ) { setdomainname(name, name.utf8.count) }
+}
+
 /// Moves this process into a namespace that is open. See `setns(2)`.
 ///
 /// - Parameter kind: which kind it has to be.

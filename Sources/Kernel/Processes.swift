@@ -47,11 +47,14 @@ public func dieWithParent(why: StaticString) throws(KernelError) {
     ) { prctl_set(CInt(linux_PR_SET_PDEATHSIG), UInt(SIGKILL)) }
 }
 
-/// Takes back ``dieWithParent(why:)``. See `prctl(2)`, `PR_SET_PDEATHSIG`.
-public func outliveOwner(why: StaticString) throws(KernelError) {
-    try systemCall(
-        "prctl", [.symbol("PR_SET_PDEATHSIG"), .number(0)], on: "PR_SET_PDEATHSIG", why: why
-    ) { prctl_set(CInt(linux_PR_SET_PDEATHSIG), 0) }
+/// Whether this process has asked for ``dieWithParent(why:)``. See `prctl(2)`,
+/// `PR_GET_PDEATHSIG`.
+public var diesWithParent: Bool {
+    var signal: CInt = 0
+    _ = withUnsafeMutablePointer(to: &signal) {
+        prctl_set(CInt(linux_PR_GET_PDEATHSIG), UInt(bitPattern: $0))
+    }
+    return signal != 0
 }
 
 /// Leaves open files to the program that is executed next. See `fcntl(2)`, `FD_CLOEXEC`.

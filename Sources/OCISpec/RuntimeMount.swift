@@ -133,13 +133,3 @@ public struct RuntimeDevice: Equatable, Sendable {
         gid = try json["gid"].present?.unsigned() ?? 0
     }
 }
-
-extension JSONReader {
-    /// The number here, where it is one that the kernel has 32 bits for.
-    fileprivate func unsigned() throws(SpecificationError) -> UInt32 {
-        guard let number = UInt32(exactly: try integer()) else {
-            throw error("it should be from 0 to \(UInt32.max)")
-        }
-        return number
-    }
-}

@@ -76,6 +76,8 @@ int openat2(int dirfd, const char *path, const struct open_how *how,
 int renameat2(int from_dirfd, const char *from, int to_dirfd, const char *to,
               unsigned int flags);
 int syncfs(int fd);
+/// getcwd(2): what glibc's getcwd would not show, "(unreachable)/…". Its length, or -1.
+long working_directory(char *buffer, size_t size);
 dev_t device_number(unsigned int major, unsigned int minor);
 unsigned int device_major(dev_t device);
 unsigned int device_minor(dev_t device);

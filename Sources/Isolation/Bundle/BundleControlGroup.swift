@@ -4,7 +4,7 @@ import Kernel
 import OCISpec
 
 /// Who makes the cgroups of containers on this machine.
-public enum ControlGroupManager: Sendable {
+public enum ControlGroupManager: String, Sendable {
     /// We do, through their file system.
     case cgroupfs
     /// The service manager does, when it is asked for a scope.
@@ -29,6 +29,7 @@ public final class BundleControlGroup: Mechanism {
     private var directories: [ControlGroupDirectory] = []
     private var scope: SystemdScope?
     private var handle: CInt = -1
+    private var entrances: ControlGroupEntrances?
 
     /// Where it is. Known after ``adopt(_:)``.
     public private(set) var paths = ControlGroupPaths()
@@ -67,6 +68,7 @@ public final class BundleControlGroup: Mechanism {
         case .cgroupfs:
             try make(at: path ?? id, in: try ControlGroupHierarchy.mounted())
             try restrict()
+            entrances = try ControlGroupEntrances(directories)
         }
     }
     // book: end bundle-cgroup-prepare
@@ -75,37 +77,40 @@ public final class BundleControlGroup: Mechanism {
     /// is not.
     public var cgroup: CInt? { scope == nil && handle >= 0 ? handle : nil }
 
+    /// Where it goes in by itself; see ``ControlGroupEntrances``.
+    public var descriptors: [CInt] { entrances?.descriptors ?? [] }
+
     // book: begin bundle-cgroup-adopt
-    /// In version 1 it has to be moved, and waits meanwhile.
-    ///
-    /// A scope is made around a process, so that its limits can be set only now.
+    /// A scope of the service manager's is made around a process, so that it is moved there, and
+    /// its limits can be set only now.
     public func adopt(_ child: ProcessID) throws(KernelError) {
-        if let scope {
-            let hierarchies = try ControlGroupHierarchy.mounted()
-            let isV2 = !hierarchies.contains { $0.version == .v1 }
-            try SystemdManager().start(scope, child, resources, isV2: isV2)
-            // Not before: one of that name may be another container's.
-            paths.unit = scope.unit
-            try SystemdManager().waitFor(scope, child)
-            try make(at: try scope.path(), in: hierarchies)
-            try restrict()
-        }
-        for directory in directories where directory.version == .v1 || scope != nil {
-            do {
-                try moveProcess(child, into: directory.path, why: "from here on it is counted")
-            } catch {
-                // Version 1 asks for more than that we could make the directory.
-                guard mayGoWithout(error) else { throw error }
-            }
+        // The child has them; we have seen enough of them.
+        entrances = nil
+        guard let scope else { return }
+        let hierarchies = try ControlGroupHierarchy.mounted()
+        let isV2 = !hierarchies.contains { $0.version == .v1 }
+        try SystemdManager().start(scope, child, resources, isV2: isV2)
+        // Not before: one of that name may be another container's.
+        paths.unit = scope.unit
+        try SystemdManager().waitFor(scope, child)
+        try make(at: try scope.path(), in: hierarchies)
+        try restrict()
+        for directory in directories {
+            try moveProcess(child, into: directory.path, why: "from here on it is counted")
         }
     }
-    // book: end bundle-cgroup-adopt
 
-    /// Makes its own cgroup the top of all it can see. See `cgroup_namespaces(7)`.
+    /// In version 1 it goes in by itself. Then it makes its own cgroup the top of all it can see.
+    /// See `cgroup_namespaces(7)`.
     public func enter() throws(KernelError) {
+        do { try entrances?.enter() } catch {
+            // Version 1 asks for more than that we could make the directory.
+            guard mayGoWithout(error) else { throw error }
+        }
         guard hasNamespace else { return }
         try unshareControlGroups(why: "above its own cgroup there is nothing to be seen")
     }
+    // book: end bundle-cgroup-adopt
 
     /// Removes it, where the container came to nothing or was run to its end.
     public func release() throws(KernelError) {

@@ -21,6 +21,9 @@ public final class BundleMounts: Mechanism {
     /// Makes the mounts of `settings`.
     public init(_ settings: BundleFilesystem) { self.settings = settings }
 
+    /// The options that it knows and that are not a file system's own.
+    public static var options: [String] { MountOptions.names }
+
     /// The copies of the sources.
     public var descriptors: [CInt] {
         var numbers: [CInt] = []

@@ -33,6 +33,19 @@ struct MountOptions {
     /// For the file system itself; nil is a flag without a value.
     private(set) var data: [(name: String, value: String?)] = []
 
+    /// All that are not a file system's own, sorted.
+    static let names = [
+        "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "idmap",
+        "iversion", "lazytime", "loud", "mand", "noatime", "nodev", "nodiratime", "noexec",
+        "noiversion", "nolazytime", "nomand", "norelatime", "nostrictatime", "nosuid",
+        "nosymfollow", "private", "ratime", "rbind", "rdev", "rdiratime", "relatime", "remount",
+        "rexec", "ridmap", "rnoatime", "rnodev", "rnodiratime", "rnoexec", "rnorelatime",
+        "rnostrictatime", "rnosuid", "rnosymfollow", "ro", "rprivate", "rrelatime", "rro", "rrw",
+        "rshared", "rslave", "rstrictatime", "rsuid", "rsymfollow", "runbindable", "rw",
+        "shared", "silent", "slave", "strictatime", "suid", "symfollow", "sync", "tmpcopyup",
+        "unbindable",
+    ]
+
     /// Sorts `options`; those that are no one else's are the file system's own.
     init(_ options: [String], type: String) {
         if type == "bind" || type == "rbind" { isBind = true }
