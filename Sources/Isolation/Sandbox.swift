@@ -173,7 +173,6 @@ public struct Sandbox {
     /// See ``ClosedDescriptors``.
     private func closeInherited(but channel: borrowing SandboxEnd) throws(KernelError) {
         var kept = [channel.number] + process.keptDescriptors
-        if let gate = process.startGate { kept.append(gate) }
         for mechanism in mechanisms { kept += mechanism.descriptors }
         try closeDescriptors(but: kept, why: "the owner's open files are no way out for the image")
     }

@@ -43,7 +43,7 @@ struct BundleMechanisms {
     /// Everything, in the only order that works.
     func list() throws(KernelError) -> [any Mechanism] {
         let linux = configuration.linux
-        let filesystem = try filesystem().mechanisms()
+        let filesystem = try filesystem()
         var list: [any Mechanism] = []
         // First of all: the other namespaces are to belong to the user namespace.
         if let maps { list.append(UserNamespace(maps)) }
@@ -56,12 +56,12 @@ struct BundleMechanisms {
         if let name = configuration.domainname { list.append(DomainName(name)) }
         list.append(ClosedDescriptors())
         // The host's paths still count: here are the sources of all that is mounted.
-        list += filesystem.beforePivot
+        list += filesystem.before
         list.append(try KernelSettings(linux.kernelParameters, own: linux.own))
         list.append(HostHooks(configuration.hooks, telling: hookState))
         list.append(ContainerHooks(configuration.hooks, telling: hookState))
         // From here on a path leads nowhere but into the new root.
-        list += filesystem.afterPivot
+        list += filesystem.after
         if linux.ownsNew(.time) { list.append(TimeNamespace(offsets: linux.timeOffsets)) }
         guard let process = configuration.process else { return list }
         list += try process.attributes()
@@ -79,7 +79,19 @@ struct BundleMechanisms {
         } ?? SandboxedProcess([], environment: [])
     }
 
-    private func filesystem() throws(KernelError) -> BundleFilesystem {
+    /// What is done to its files before the hooks, and what is done behind them.
+    private func filesystem() throws(KernelError) -> (
+        before: [any Mechanism], after: [any Mechanism]
+    ) {
+        // In the host's mount namespace nothing may be mounted, and the root is everyone's.
+        if configuration.linux.namespace(.mount) == nil {
+            return ([], [ChangeRoot(to: bundle.rootfs)])
+        }
+        let (before, after) = try mounts().mechanisms()
+        return (before, after)
+    }
+
+    private func mounts() throws(KernelError) -> BundleFilesystem {
         let linux = configuration.linux
         var filesystem = BundleFilesystem(rootfs: bundle.rootfs, bundle: bundle.directory)
         filesystem.isReadOnly = configuration.rootIsReadOnly

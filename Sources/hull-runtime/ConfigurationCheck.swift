@@ -20,6 +20,7 @@ struct ConfigurationCheck {
         try checkNames()
         try checkNamespaces()
         try checkVersion()
+        warnOfMounts()
         if configuration.linux.hasCacheAllocation {
             throw KernelError(
                 "linux.intelRdt", "a share of the cache", Errno(rawValue: ENOTSUP),
@@ -33,6 +34,16 @@ struct ConfigurationCheck {
         throw KernelError(
             "linux.netDevices", device.name, Errno(rawValue: ENOTSUP),
             remedy: "It is not supported: have whoever sets the network up move the link.")
+    }
+
+    /// Without a mount namespace all that is left is `chroot(2)`.
+    private func warnOfMounts() {
+        if configuration.linux.namespace(.mount) != nil { return }
+        warn(
+            KernelError(
+                "linux.namespaces", "without mount", .invalidArgument,
+                remedy: "The container's mounts, masked and read-only paths are left out: they"
+                    + " would be the host's."))
     }
 
     private func checkNames() throws(KernelError) {

@@ -61,7 +61,7 @@ struct ContainerPlan {
         do {
             let gate = isStarted ? nil : try StartGate(at: record.directory.gate)
             process.startGate = gate?.number
-            var sandbox = Sandbox(list, running: process)
+            var sandbox = Sandbox(list + (gate.map { [$0] } ?? []), running: process)
             try announcement.tell(try sandbox.detach())
             return 0
         } catch {

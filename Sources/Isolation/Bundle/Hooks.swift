@@ -21,7 +21,7 @@ public struct HookState: Sendable {
     /// The state at one moment.
     ///
     /// - Parameters:
-    ///   - status: `creating`, `created`, `running` or `stopped`.
+    ///   - status: `created`, `running` or `stopped`.
     ///   - process: the container's, as the host numbers it; nil where it has ended.
     public func json(_ status: String, _ process: ProcessID?) -> JSON {
         .object(present: [
@@ -83,7 +83,7 @@ public final class HostHooks: Mechanism {
 
     /// `prestart` and `createRuntime`.
     public func assist(_ child: ProcessID) throws(KernelError) {
-        let told = state.json("creating", child)
+        let told = state.json("created", child)
         try runHooks(hooks.prestart, "prestart", telling: told)
         try runHooks(hooks.createRuntime, "createRuntime", telling: told)
     }
@@ -124,7 +124,7 @@ public final class ContainerHooks: Mechanism {
         if hooks.createContainer.isEmpty && hooks.startContainer.isEmpty { return }
         own = numberOnHost()
         try runHooks(
-            hooks.createContainer, "createContainer", telling: state.json("creating", own))
+            hooks.createContainer, "createContainer", telling: state.json("created", own))
     }
 
     /// `startContainer`: the paths are the container's.
