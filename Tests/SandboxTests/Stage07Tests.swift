@@ -2,6 +2,8 @@ import CLinux
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// Stage 7: no more privileges than it needs.
     @Suite("Stage 7, privileges") struct Stage07Tests {
