@@ -319,14 +319,3 @@ extension KernelSuite {
         }
     }
 }
-
-extension Observed {
-    /// The five sets of capabilities, as bits.
-    func capabilities() throws -> [String: UInt64] {
-        var sets: [String: UInt64] = [:]
-        for name in ["CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb"] {
-            sets[name] = try status(name).first.flatMap { UInt64($0, radix: 16) }
-        }
-        return sets
-    }
-}

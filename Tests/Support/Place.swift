@@ -79,8 +79,9 @@ final class Place: Sendable {
 
     /// Puts hull-probe into a root file system, where it was built.
     func addProbe(to rootfs: String) throws {
-        guard access(Products.probe, X_OK) == 0 else { return }
-        try copy(Products.probe, to: rootfs + "/bin/hull-probe")
+        let target = rootfs + "/bin/hull-probe"
+        guard access(Products.probe, X_OK) == 0, access(target, F_OK) != 0 else { return }
+        try copy(Products.probe, to: target)
     }
 
     private func copy(_ source: String, to target: String) throws {
