@@ -72,8 +72,14 @@ enum Runtime: String {
     static func isVulnerable(to name: String) -> Bool {
         switch current {
         case .hull: false
-        case .runc: ["CVE-2024-21626"].contains(name)
-        case .crun: [String]().contains(name)
+        case .runc:
+            [
+                "CVE-2024-21626", "CVE-2024-45310", "CVE-2025-31133", "CVE-2025-52565",
+                "CVE-2025-52881",
+            ].contains(name)
+        case .crun:
+            ["CVE-2019-16884", "CVE-2025-31133", "CVE-2025-52565", "CVE-2025-52881"]
+                .contains(name)
         }
     }
 }
