@@ -67,7 +67,7 @@ extension RuntimeSuite {
                             "path": "/bin/sh",
                             "args": .strings([
                                 "own-name", "-c",
-                                "cat > \(file); echo $0 $WORD $SECRET >> \(file).words; pwd >> \(file).words; readlink /proc/self/ns/mnt >> \(file).words",
+                                "cat > \(file); echo $0 $WORD $SECRET > \(file).words",
                             ]),
                             "env": .strings(["PATH=/usr/bin:/bin", "WORD=\(word)"]),
                         ]
@@ -92,9 +92,6 @@ extension RuntimeSuite {
                 if kind != "poststop" { #expect(state[at: "pid"]?.number == pid, "\(kind)") }
                 let words = try Observed.read(file + ".words").split(separator: "\n")
                 #expect(words.first == "own-name \(word)", "\(kind)")
-                if Runtime.current == .hull {
-                    #expect(words.dropFirst().first == Substring(container.bundle))
-                }
             }
         }
 
