@@ -195,7 +195,9 @@ extension StoredContainer {
         for hook in hooks?.poststop ?? [] {
             // One that fails is no reason to keep the container.
             do throws(KernelError) {
-                try runHooks([hook], "poststop", in: state.bundle, telling: state.hookState.json("stopped", nil))
+                try runHooks(
+                    [hook], "poststop", in: state.bundle,
+                    telling: state.hookState.json("stopped", nil))
             } catch {
                 warn(error)
             }

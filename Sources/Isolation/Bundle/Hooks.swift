@@ -43,7 +43,8 @@ public func runHooks(
     for (index, hook) in hooks.enumerated() {
         let outcome = try runProgram(
             hook.path, hook.arguments, environment: hook.environment, in: directory,
-            input: state.text(), seconds: hook.timeout, why: "a hook: it is told the container's state")
+            input: state.text(), seconds: hook.timeout,
+            why: "a hook: it is told the container's state")
         if outcome.status == .exited(0) { continue }
         let ending =
             if outcome.wasTooSlow {
@@ -93,14 +94,18 @@ public final class HostHooks: Mechanism {
 
     /// `poststart`.
     public func started(_ child: ProcessID) throws(KernelError) {
-        try runHooks(hooks.poststart, "poststart", in: state.bundle, telling: state.json("running", child))
+        try runHooks(
+            hooks.poststart, "poststart", in: state.bundle, telling: state.json("running", child))
     }
 
     /// `poststop`. One that fails is no reason to keep the container.
     public func release() throws(KernelError) {
         guard child != nil else { return }
         for hook in hooks.poststop {
-            do { try runHooks([hook], "poststop", in: state.bundle, telling: state.json("stopped", nil)) } catch {
+            do {
+                try runHooks(
+                    [hook], "poststop", in: state.bundle, telling: state.json("stopped", nil))
+            } catch {
                 warn(error)
             }
         }
@@ -127,12 +132,14 @@ public final class ContainerHooks: Mechanism {
         if hooks.createContainer.isEmpty && hooks.startContainer.isEmpty { return }
         own = numberOnHost()
         try runHooks(
-            hooks.createContainer, "createContainer", in: state.bundle, telling: state.json("created", own))
+            hooks.createContainer, "createContainer", in: state.bundle,
+            telling: state.json("created", own))
     }
 
     /// `startContainer`: the paths are the container's.
     public func launch() throws(KernelError) {
-        try runHooks(hooks.startContainer, "startContainer", in: nil, telling: state.json("created", own))
+        try runHooks(
+            hooks.startContainer, "startContainer", in: nil, telling: state.json("created", own))
     }
 
     /// /proc is still the host's: there our number is the host's too.
