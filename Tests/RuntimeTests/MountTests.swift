@@ -14,7 +14,9 @@ extension RuntimeSuite {
             try container.running { (process) throws in
                 let mounts = try process.mounts()
                 #expect(
-                    mounts.map(\.target).filter { !$0.hasPrefix("/proc/") && !$0.hasPrefix("/sys/") }
+                    mounts.map(\.target).filter {
+                        !$0.hasPrefix("/proc/") && !$0.hasPrefix("/sys/")
+                    }
                         == [
                             "/", "/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys",
                         ])
@@ -189,7 +191,9 @@ extension RuntimeSuite {
         @Test("A tmpfs has its size and mode, and with tmpcopyup what was below it")
         func hasTemporary() throws {
             let (word, size) = (Place.randomWord(), Int.random(in: 2...20) * 4)
-            let container = try Container(shell: "cat /data/sub/file; echo x > /data/new; exec sleep 1000") {
+            let container = try Container(
+                shell: "cat /data/sub/file; echo x > /data/new; exec sleep 1000"
+            ) {
                 $0.append(
                     Configuration.mount(
                         "/data", "tmpfs", "tmpfs", ["tmpcopyup", "size=\(size)k", "nosuid"]),
@@ -279,7 +283,8 @@ extension RuntimeSuite {
         @Test("Masked paths are empty, read-only ones can't be written to")
         func masksPaths() throws {
             let container = try Container(
-                shell: "cat /etc/secret; ls -A /etc/folder | wc -l; echo x > /etc/fixed; cat /etc/fixed"
+                shell:
+                    "cat /etc/secret; ls -A /etc/folder | wc -l; echo x > /etc/fixed; cat /etc/fixed"
             ) {
                 $0.append("/etc/secret", at: "linux/maskedPaths")
                 $0.append("/etc/folder", at: "linux/maskedPaths")

@@ -41,7 +41,8 @@ final class Container {
     }
 
     private static let applets = [
-        "sh", "cat", "chmod", "chown", "cp", "dd", "echo", "env", "false", "grep", "head", "hostname", "id",
+        "sh", "cat", "chmod", "chown", "cp", "dd", "echo", "env", "false", "grep", "head",
+        "hostname", "id",
         "ip", "kill", "ln", "ls", "mkdir", "mknod", "mount", "mv", "od", "pwd", "readlink", "rm",
         "rmdir", "sed", "sleep", "stat", "stty", "sync", "tail", "test", "touch", "true", "tty",
         "ulimit", "umount", "uname", "wc", "xargs",
