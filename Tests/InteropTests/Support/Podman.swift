@@ -3,18 +3,23 @@ import Foundation
 /// podman and skopeo on a storage of a test's own: nothing of theirs on the machine is touched.
 final class Podman: Sendable {
     let place: Place
+    private let node: Node?
 
-    init() throws {
+    /// - Parameters:
+    ///   - node: where it runs, if not here.
+    ///   - runtime: what starts its containers: a name that podman knows, or a path.
+    init(on node: Node? = nil, runtime: String = "crun") throws {
+        self.node = node
         place = try Place("podman")
         try place.makeFile(
             "containers.conf",
             """
             [engine]
             cgroup_manager = "cgroupfs"
-            events_logger = "none"
+            events_logger = "file"
             lock_type = "file"
             num_locks = 64
-            runtime = "crun"
+            runtime = "\(runtime)"
             static_dir = "\(place / "static")"
             tmp_dir = "\(place / "tmp")"
             volume_path = "\(place / "volumes")"
@@ -54,8 +59,15 @@ final class Podman: Sendable {
 
     @discardableResult
     func run(_ words: [String], input: String = "/dev/null") throws -> String {
-        try InteropTests.run(["podman"] + words, environment: environment, input: input)
+        try InteropTests.run(command(words), environment: environment, input: input)
     }
+
+    /// What `podman WORDS…` left, if it failed too.
+    func outcome(of words: String..., input: String = "/dev/null") throws -> Outcome {
+        try InteropTests.outcome(of: command(words), environment: environment, input: input)
+    }
+
+    private func command(_ words: [String]) -> [String] { (node?.entrance ?? []) + ["podman"] + words }
 
     /// Runs `skopeo WORDS…` on the same storage.
     @discardableResult
@@ -65,7 +77,7 @@ final class Podman: Sendable {
 
     /// What a skopeo that may be refused has to say.
     func skopeoOutcome(_ words: [String]) throws -> Outcome {
-        try outcome(of: ["skopeo"] + words, environment: environment)
+        try InteropTests.outcome(of: ["skopeo"] + words, environment: environment)
     }
 
     /// Runs a container, where podman may: it wants one version of cgroups and leaves files in /run.
