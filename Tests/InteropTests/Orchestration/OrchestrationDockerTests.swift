@@ -12,7 +12,8 @@ extension OrchestrationSuite {
             let word = randomWord()
             let said = try docker("run", "--rm", "box:1", "sh", "-c", "echo \(word); hostname")
             #expect(said.hasPrefix(word))
-            #expect(try docker.outcome(of: "run", "--rm", "box:1", "sh", "-c", "exit 42").code == 42)
+            #expect(
+                try docker.outcome(of: "run", "--rm", "box:1", "sh", "-c", "exit 42").code == 42)
             #expect(try docker.outcome(of: "run", "--rm", "box:1", "/nosuch").code == 127)
             #expect(try docker.outcome(of: "run", "--rm", "box:1", "/etc/passwd").code == 126)
             do {
@@ -152,7 +153,8 @@ extension OrchestrationSuite {
             }
             let hog = "head -c 100m /dev/zero | tail >/dev/null"
             do {
-                let name = try docker.start(["--memory", "16m", "--memory-swap", "16m"], ["sh", "-c", "exec " + hog])
+                let name = try docker.start(
+                    ["--memory", "16m", "--memory-swap", "16m"], ["sh", "-c", "exec " + hog])
                 defer { docker.remove(name) }
                 try docker("wait", name)
                 #expect(try docker.inspect(name, "{{.State.OOMKilled}}") == "true")
@@ -302,7 +304,8 @@ extension OrchestrationSuite {
                 let name = try docker.start(["--publish", "8080:80"], ["sh", "-c", serve])
                 defer { docker.remove(name) }
                 try waitUntil("an answer") {
-                    let fetch = "exec 3<>/dev/tcp/127.0.0.1/8080; echo 'GET / HTTP/1.0' >&3; echo >&3; cat <&3"
+                    let fetch =
+                        "exec 3<>/dev/tcp/127.0.0.1/8080; echo 'GET / HTTP/1.0' >&3; echo >&3; cat <&3"
                     return (try? docker.node("timeout", "2", "bash", "-c", fetch).contains(word))
                         ?? false
                 }

@@ -46,7 +46,8 @@ extension OrchestrationSuite {
             #expect(try podman("run", "--rm", "box:1", "echo", word) == word)
             #expect(try podman("run", "--rm", "--network", "none", "box:1", "echo", word) == word)
             #expect(try podman("run", "--rm", "--network", "host", "box:1", "hostname") == "podman")
-            #expect(try podman.outcome(of: "run", "--rm", "box:1", "sh", "-c", "exit 42").code == 42)
+            #expect(
+                try podman.outcome(of: "run", "--rm", "box:1", "sh", "-c", "exit 42").code == 42)
             #expect(try podman.outcome(of: "run", "--rm", "box:1", "/nosuch").code == 127)
             #expect(try podman.outcome(of: "run", "--rm", "box:1", "/etc/passwd").code == 126)
             let file = try node.place.makeFile("input", word)

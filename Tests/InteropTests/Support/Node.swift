@@ -64,7 +64,8 @@ final class Node: Sendable {
 }
 
 /// Where the commands of `labs/` are.
-let labs = URL(fileURLWithPath: #filePath).pathComponents.dropFirst().dropLast(4)
+let labs =
+    URL(fileURLWithPath: #filePath).pathComponents.dropFirst().dropLast(4)
     .reduce("") { $0 + "/" + $1 } + "/labs"
 
 /// The OCI runtime under test: ours, or the one that `HULL_TEST_RUNTIME` names.

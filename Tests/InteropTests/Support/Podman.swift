@@ -11,18 +11,20 @@ final class Podman: Sendable {
     init(on node: Node? = nil, runtime: String = "crun") throws {
         self.node = node
         place = try Place("podman")
+        // Locks in memory and what is in /run would stay on this machine; on a node they go with it.
+        // podman's clean-up behind a container refuses a longer path for `runroot`.
         try place.makeFile(
             "containers.conf",
             """
             [engine]
             cgroup_manager = "cgroupfs"
-            events_logger = "file"
-            lock_type = "file"
+            events_logger = "\(node == nil ? "none" : "file")"
+            lock_type = "\(node == nil ? "file" : "shm")"
             num_locks = 64
             runtime = "\(runtime)"
-            static_dir = "\(place / "static")"
             tmp_dir = "\(place / "tmp")"
             volume_path = "\(place / "volumes")"
+            [network]
             network_config_dir = "\(place / "networks")"
             """)
         try place.makeFile(
@@ -31,7 +33,7 @@ final class Podman: Sendable {
             [storage]
             driver = "vfs"
             graphroot = "\(place / "root")"
-            runroot = "\(place / "run")"
+            runroot = "\(node == nil ? place / "run" : "/run/containers")"
             """)
         try place.makeFile("registries.conf", "unqualified-search-registries = []\n")
         try place.makeFile(
@@ -67,7 +69,9 @@ final class Podman: Sendable {
         try InteropTests.outcome(of: command(words), environment: environment, input: input)
     }
 
-    private func command(_ words: [String]) -> [String] { (node?.entrance ?? []) + ["podman"] + words }
+    private func command(_ words: [String]) -> [String] {
+        (node?.entrance ?? []) + ["podman"] + words
+    }
 
     /// Runs `skopeo WORDS…` on the same storage.
     @discardableResult
