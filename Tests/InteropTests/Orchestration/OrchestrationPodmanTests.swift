@@ -188,30 +188,33 @@ extension OrchestrationSuite {
             #expect(by == " 0 100000 65536\n0\n0")
         }
 
-        @Test func `volumes, a read-only root, tmpfs, a secret and the rest`() throws {
+        @Test func `volumes, tmpfs, a secret and the rest, and a read-only root`() throws {
             let word = randomWord()
             let directory = try node.place.makeDirectory(word)
             let file = try node.place.makeFile("secret", word)
             try podman("secret", "create", word, file)
             let said = try podman(
-                "run", "--rm", "--read-only", "--tmpfs", "/tmp:size=1m", "-v", "\(directory):/data",
+                "run", "--rm", "--tmpfs", "/tmp:size=1m", "-v", "\(directory):/data",
                 "-v", "\(directory):/fixed:ro", "-v", "\(word):/kept", "--secret", word,
                 "--hostname", word, "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
                 "--ulimit", "nofile=77:88", "--sysctl", "net.ipv4.ip_forward=0",
                 "--shm-size", "2m", "--init", "box:1", "sh", "-c",
                 """
                 hostname; ulimit -n; cat /proc/sys/net/ipv4/ip_forward
-                touch /x /fixed/x 2>&1 | wc -l; touch /kept/x; echo in >/tmp/x && cat /tmp/x
+                touch /fixed/x 2>&1 | wc -l; touch /kept/x; echo in >/tmp/x && cat /tmp/x
                 grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status | tr -s '\\t\\n' '  '; echo
                 df -k /dev/shm | tail -n 1 | tr -s ' ' | cut -d ' ' -f 2; cat /run/secrets/\(word); echo
                 tr '\\0' '\\n' </proc/1/cmdline | head -n 1
                 """)
             #expect(
                 said.split(separator: "\n") == [
-                    "\(word)", "77", "0", "2", "in",
+                    "\(word)", "77", "0", "1", "in",
                     "CapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 ", "2048", "\(word)",
                     "/dev/init",
                 ], "\(said)")
+            let closed = try podman.outcome(
+                of: "run", "--rm", "--read-only", "box:1", "sh", "-c", "touch /tmp/x && touch /x")
+            #expect(closed.code == 1 && closed.errors.contains("Read-only"), "\(closed)")
             try podman("run", "--rm", "-v", "\(directory):/data", "box:1", "touch", "/data/mine")
             #expect(FileManager.default.fileExists(atPath: directory + "/mine"))
             let named = try podman("run", "--rm", "-v", "\(word):/kept", "box:1", "ls", "/kept")
