@@ -197,7 +197,8 @@ extension OrchestrationSuite {
                 "run", "--rm", "--tmpfs", "/tmp:size=1m", "-v", "\(directory):/data",
                 "-v", "\(directory):/fixed:ro", "-v", "\(word):/kept", "--secret", word,
                 "--hostname", word, "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
-                "--ulimit", "nofile=77:88", "--sysctl", "net.ipv4.ip_forward=0",
+                "--ulimit", "nofile=77:88", "--ulimit", "nproc=1000", "--sysctl",
+                "net.ipv4.ip_forward=0",
                 "--shm-size", "2m", "--init", "box:1", "sh", "-c",
                 """
                 hostname; ulimit -n; cat /proc/sys/net/ipv4/ip_forward
@@ -210,7 +211,7 @@ extension OrchestrationSuite {
                 said.split(separator: "\n") == [
                     "\(word)", "77", "0", "1", "in",
                     "CapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 ", "2048", "\(word)",
-                    "/dev/init",
+                    "/run/podman-init",
                 ], "\(said)")
             let closed = try podman.outcome(
                 of: "run", "--rm", "--read-only", "box:1", "sh", "-c", "touch /tmp/x && touch /x")
