@@ -27,6 +27,7 @@ final class ControlGroupEntrances {
     /// What has to stay open.
     var descriptors: [CInt] { doors.map { $0.number } }
 
+    // book: begin entrances
     /// Goes in.
     func enter() throws(KernelError) {
         for door in doors {
@@ -34,4 +35,5 @@ final class ControlGroupEntrances {
                 through: door.number, into: door.directory, why: "from here on it is counted")
         }
     }
+    // book: end entrances
 }
