@@ -50,6 +50,8 @@ public final class JoinedNamespaces: Mechanism {
 
     /// Moves into those that it was not born in.
     public func enter() throws(KernelError) {
+        // Nobody who is there already may look into it before it is the command.
+        becomeUndumpable()
         guard joinsUserNamespace else {
             return try enterNamespaces(open.filter { $0.kind != .pid })
         }

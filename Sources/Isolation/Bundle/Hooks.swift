@@ -57,7 +57,7 @@ public func runHooks(
             }
         throw KernelError(
             "error running \(kind) hook #\(index):", hook.path, Errno(rawValue: ECANCELED),
-            remedy: "\(ending), and it said: \(outcome.output)")
+            remedy: ending + (outcome.output.isEmpty ? "." : ", and it said: \(outcome.output)"))
     }
 }
 
