@@ -166,10 +166,12 @@ extension BundleControlGroup {
         _ parts: [String], from start: String, in hierarchy: ControlGroupHierarchy, _ isPure: Bool
     ) throws(KernelError) {
         let path = start + "/" + join(parts, with: "/")
-        if fileType(path) == .directory {
-            if scope == nil { try checkUnused(path) }
-        } else {
+        do throws(KernelError) {
+            try makeDirectory(path, why: "the container's cgroup")
+        } catch  where error.errno == .noSuchFile {
             try makeLevels(parts, from: start)
+        } catch  where error.errno == .fileExists && fileType(path) == .directory {
+            if scope == nil { try checkUnused(path) }
         }
         if paths.directories.last != path { paths.directories.append(path) }
         if hierarchy.version == .v1 {
@@ -241,14 +243,20 @@ extension BundleControlGroup {
 extension BundleControlGroup {
     /// A cpuset of version 1 starts empty and takes no process before it is filled.
     private func fillCPUSets(_ parts: [String], from start: String) throws(KernelError) {
-        var path = start
-        for part in parts {
-            let parent = path
-            path += "/" + part
-            for file in ["/cpuset.cpus", "/cpuset.mems"] where readControl(path + file) == "" {
-                try writeControl(
-                    path + file, readControl(parent + file) ?? "",
-                    why: "in version 1 an empty set would take no process")
+        for file in ["/cpuset.cpus", "/cpuset.mems"] {
+            var path = start
+            var above: String?
+            for part in parts {
+                let parent = path
+                path += "/" + part
+                var set = readControl(path + file)
+                if set == "" {
+                    let whole = above ?? readControl(parent + file) ?? ""
+                    try writeControl(
+                        path + file, whole, why: "in version 1 an empty set would take no process")
+                    set = whole
+                }
+                above = set
             }
         }
     }
