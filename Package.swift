@@ -157,9 +157,15 @@ let package = Package(
         .executableTarget(name: "hull-book", dependencies: ["Book", "Kernel", "Terminal"]),
         .executableTarget(name: "hull-bench", dependencies: ["Kernel", "Terminal", "OCISpec"]),
 
+        // Programs started, places made and kernels looked at: what several test targets need.
+        .target(
+            name: "TestSupport", dependencies: ["CLinux"], path: "Tests/Support",
+            swiftSettings: [.unsafeFlags(["-enable-testing"])]),
         .testTarget(name: "CoreTests", dependencies: ["Kernel", "Terminal", "Isolation"]),
         // They run the executables and look at the kernel from outside.
-        .testTarget(name: "SandboxTests", dependencies: ["CLinux"]),
+        .testTarget(name: "SandboxTests", dependencies: ["CLinux", "TestSupport"]),
+        // The same for an OCI runtime: hull-runtime, or any other that HULL_TEST_RUNTIME names.
+        .testTarget(name: "RuntimeTests", dependencies: ["CLinux", "OCISpec", "TestSupport"]),
         .testTarget(name: "FastGzipTests", dependencies: ["FastGzip", "Images", "Kernel"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
         // They run hull-registry and speak to it, politely and not.

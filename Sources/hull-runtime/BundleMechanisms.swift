@@ -64,7 +64,7 @@ struct BundleMechanisms {
         list += filesystem.after
         if linux.ownsNew(.time) { list.append(TimeNamespace(offsets: linux.timeOffsets)) }
         guard let process = configuration.process else { return list }
-        list += try process.attributes()
+        list += try process.attributes(in: linux)
         list.append(StartingDirectory(process.workingDirectory, isMade: true))
         // Last of all: everything above needs privileges.
         list += try privileges(of: process).mechanisms()

@@ -38,7 +38,7 @@ enum StartCommand {
         let hooks = try container.configuration().hooks
         do {
             try runHooks(
-                hooks.poststart, "poststart",
+                hooks.poststart, "poststart", in: container.state.bundle,
                 telling: container.state.hookState.json("running", container.state.process.id))
         } catch {
             try container.end()
@@ -99,17 +99,18 @@ enum DeleteCommand {
             isForced = call.options.has("force")
         } catch {
             let options = try command.parse(arguments)
-            guard options.has("force"), error.errno == .noSuchFile else { throw error }
-            return 0
+            guard error.errno == .noSuchFile, let id = options.operands.first else { throw error }
+            let swept = ContainerRecord.sweep(try ContainerDirectory(id, in: global.root))
+            if swept || options.has("force") { return 0 }
+            throw error
         }
         switch container.status {
         case .stopped, .created: break
         case .running, .paused:
             if isForced { break }
             throw KernelError(
-                "container",
-                "\(container.state.id): cannot delete container that is not stopped:"
-                    + " \(container.status.rawValue)", .busy,
+                "cannot delete container",
+                "\(container.state.id) that is not stopped: \(container.status.rawValue)", .busy,
                 remedy: "`hull-runtime kill` it first, or add --force.")
         }
         try container.delete()
@@ -194,7 +195,9 @@ extension StoredContainer {
         for hook in hooks?.poststop ?? [] {
             // One that fails is no reason to keep the container.
             do throws(KernelError) {
-                try runHooks([hook], "poststop", telling: state.hookState.json("stopped", nil))
+                try runHooks(
+                    [hook], "poststop", in: state.bundle,
+                    telling: state.hookState.json("stopped", nil))
             } catch {
                 warn(error)
             }

@@ -21,8 +21,11 @@ extension RuntimeProcess {
     }
 
     /// What the kernel is told of it beside its privileges.
-    func attributes() throws(KernelError) -> [any Mechanism] {
+    func attributes(in linux: RuntimeLinux) throws(KernelError) -> [any Mechanism] {
         var list: [any Mechanism] = []
+        if let (domain, flags) = linux.personality {
+            list.append(try Personality(domain, flags: flags))
+        }
         if let oomScoreAdjustment { list.append(OOMScore(oomScoreAdjustment)) }
         if let scheduler { list.append(try Scheduler(scheduler)) }
         if let ioPriority {

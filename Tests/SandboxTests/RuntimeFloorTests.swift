@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// labs/floor-runtime.c says what the kernel has to do for the bundle of labs/bench runtime. Its
     /// tables are kept by hand.

@@ -2,11 +2,23 @@ import Glibc
 import Kernel
 import OCISpec
 
-/// Copies of what bind mounts show, made on the host. See `open_tree(2)`.
+/// Copies of what bind mounts show. See `open_tree(2)`.
 struct BindSources {
     private let settings: BundleFilesystem
 
     init(_ settings: BundleFilesystem) { self.settings = settings }
+
+    /// Whether the container could not make the copy itself: its root may not get to the source,
+    /// or another mount namespace has something else there, or maps of owners are the host's to
+    /// give, or it is to share with the host what is mounted on it.
+    ///
+    /// The others are made where they are mounted, and so are in the order of the configuration
+    /// in mountinfo.
+    func areCopiedOnHost(for planned: PlannedMount) -> Bool {
+        settings.hasUserNamespace || !settings.hasNewMountNamespace
+            || settings.propagation.contains(.shared)
+            || planned.options.ownerMapping != .none || !planned.mount.uidMappings.isEmpty
+    }
 
     /// A copy that is attached nowhere, with all the attributes that it is to have.
     func copy(_ planned: PlannedMount) throws(KernelError) -> Descriptor {

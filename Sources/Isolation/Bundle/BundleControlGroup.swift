@@ -36,7 +36,7 @@ public final class BundleControlGroup: Mechanism {
 
     /// - Parameters:
     ///   - path: `linux.cgroupsPath`. From a `/` on it is seen from where a hierarchy is mounted;
-    ///     without it, from our own cgroup. nil is the container's id.
+    ///     without it, from our own cgroup. nil is the container's id, at the top.
     ///   - id: the container's.
     ///   - resources: `linux.resources`.
     ///   - hasNamespace: whether its own cgroup is the top of all that it can see.
@@ -66,12 +66,17 @@ public final class BundleControlGroup: Mechanism {
             try SystemdManager.check()
             scope = try SystemdScope(path: path, id: id)
         case .cgroupfs:
-            try make(at: path ?? id, in: try ControlGroupHierarchy.mounted())
+            try make(at: path ?? usualPath, in: try ControlGroupHierarchy.mounted())
             try restrict()
             entrances = try ControlGroupEntrances(directories)
         }
     }
     // book: end bundle-cgroup-prepare
+
+    /// The machine's root has it at the top, where it counts for nobody else's limits.
+    private var usualPath: String {
+        geteuid() == 0 && isInFirstUserNamespace ? "/" + id : id
+    }
 
     /// In version 2 it is born in its cgroup, see `clone3(2)`; in one of the service manager's it
     /// is not.

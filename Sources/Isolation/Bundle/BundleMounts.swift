@@ -5,10 +5,10 @@ import OCISpec
 
 /// The `mounts` of a bundle. See runtime-spec, config.md, "Mounts".
 ///
-/// In two steps, as with ``Volumes``: sources are the host's, and are copied on the host before
-/// there is a container, where a symbolic link means what the host's user means and no user
-/// namespace is in the way. Places are the container's. Each is opened with the container's root
-/// as the end of the world, and mounted on without looking at the path again.
+/// Sources are the host's: they are looked up before the root changes, where a symbolic link means
+/// what the host's user means. If a user namespace would be in the way they are copied on the host,
+/// before there is a container. Places are the container's. Each is opened with the container's
+/// root as the end of the world, and mounted on without looking at the path again.
 public final class BundleMounts: Mechanism {
     /// As the narrator calls it.
     public let name = "bundle mounts"
@@ -38,8 +38,10 @@ public final class BundleMounts: Mechanism {
         let sources = BindSources(settings)
         for mount in settings.mounts {
             var planned = PlannedMount(mount)
-            if planned.options.isBind && !planned.options.isRemount {
-                planned.source = try sources.copy(planned).release()
+            if planned.isBind {
+                if sources.areCopiedOnHost(for: planned) {
+                    planned.source = try sources.copy(planned).release()
+                }
             } else if planned.options.ownerMapping != .none || !mount.uidMappings.isEmpty {
                 throw KernelError(
                     "mount", mount.destination, .invalidArgument,
@@ -69,12 +71,15 @@ public final class BundleMounts: Mechanism {
             do throws(KernelError) {
                 if let source {
                     try bind(planned, Descriptor(owning: source))
+                } else if planned.isBind {
+                    try bind(planned, try BindSources(settings).copy(planned))
                 } else if planned.options.isRemount {
                     try remount(planned)
                 } else {
                     try makeFilesystem(planned)
                 }
             } catch {
+                if planned.isBind && error.operation == "bind mount" { throw error }
                 throw error.renamed(
                     error.operation == "mount"
                         ? "mount \(planned.what) on"
@@ -191,6 +196,9 @@ struct PlannedMount {
         self.mount = mount
         options = MountOptions(mount.options, type: mount.type)
     }
+
+    /// Whether it shows something of the host's a second time.
+    var isBind: Bool { options.isBind && !options.isRemount }
 
     /// What an error calls it.
     var what: String { options.isBind ? mount.source : mount.type }
