@@ -27,6 +27,8 @@ public final class BundleControlGroup: Mechanism {
     private let hasNamespace: Bool
     private let owner: uid_t?
     private var directories: [ControlGroupDirectory] = []
+    /// Those that were mounted on the host before it was made; empty where nobody had to know.
+    private(set) var hierarchies: [ControlGroupHierarchy] = []
     private var scope: SystemdScope?
     private var handle: CInt = -1
     private var entrances: ControlGroupEntrances?
@@ -66,7 +68,8 @@ public final class BundleControlGroup: Mechanism {
             try SystemdManager.check()
             scope = try SystemdScope(path: path, id: id)
         case .cgroupfs:
-            try make(at: path ?? usualPath, in: try ControlGroupHierarchy.mounted())
+            hierarchies = try ControlGroupHierarchy.mounted()
+            try make(at: path ?? usualPath, in: hierarchies)
             try restrict()
             entrances = try ControlGroupEntrances(directories)
         }
@@ -92,7 +95,7 @@ public final class BundleControlGroup: Mechanism {
         // The child has them; we have seen enough of them.
         entrances = nil
         guard let scope else { return }
-        let hierarchies = try ControlGroupHierarchy.mounted()
+        hierarchies = try ControlGroupHierarchy.mounted()
         let isV2 = !hierarchies.contains { $0.version == .v1 }
         try SystemdManager().start(scope, child, resources, isV2: isV2)
         // Not before: one of that name may be another container's.
