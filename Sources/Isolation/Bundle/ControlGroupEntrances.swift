@@ -41,6 +41,7 @@ final class ControlGroupEntrances {
     /// What has to stay open.
     var descriptors: [CInt] { doors.map { $0.number } }
 
+    // book: begin entrances
     /// Goes in.
     func enter() throws(KernelError) {
         for door in doors {
@@ -48,4 +49,5 @@ final class ControlGroupEntrances {
                 through: door.number, into: door.directory, why: "from here on it is counted")
         }
     }
+    // book: end entrances
 }
