@@ -22,6 +22,20 @@ final class ControlGroupEntrances {
         }
     }
 
+    /// Opens those of version 1 among `paths`, which only version 1 has.
+    ///
+    /// - Parameter unified: becomes the path that is version 2's, if there is one.
+    init(_ paths: [String], unified: inout String?) throws(KernelError) {
+        for path in paths {
+            do throws(KernelError) {
+                let door = try Descriptor.open(path + "/tasks", O_WRONLY)
+                doors.append((door.release(), path))
+            } catch  where error.errno == .noSuchFile {
+                unified = path
+            }
+        }
+    }
+
     deinit { for door in doors { close(door.number) } }
 
     /// What has to stay open.
