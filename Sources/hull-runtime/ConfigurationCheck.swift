@@ -60,6 +60,12 @@ struct ConfigurationCheck {
 
     private func checkNamespaces() throws(KernelError) {
         let linux = configuration.linux
+        if geteuid() != 0, linux.namespace(.user) == nil {
+            throw KernelError(
+                "linux.namespaces", "without user", .notPermitted,
+                remedy: "rootless container requires user namespaces: `hull-runtime spec"
+                    + " --rootless` writes a configuration with one, or run it as root.")
+        }
         if !linux.userMappings.isEmpty || !linux.groupMappings.isEmpty,
             linux.namespace(.user) == nil
         {

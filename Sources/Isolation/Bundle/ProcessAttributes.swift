@@ -22,8 +22,8 @@ public struct OOMScore: Mechanism {
         do {
             try tellKernel("\(adjustment)", in: path, why: "how soon it goes if memory is short")
         } catch {
-            // Who is root of a user namespace only may not lower it, and is not to fail for that.
-            guard error.errno == .accessDenied, !isInFirstUserNamespace else {
+            // Who is not the machine's root may not lower it, and is not to fail for that.
+            guard error.errno == .accessDenied, geteuid() != 0 || !isInFirstUserNamespace else {
                 throw error.renamed("oomScoreAdj", "\(adjustment)").advising(
                     "It is -1000 to 1000; less than our own takes CAP_SYS_RESOURCE.")
             }
