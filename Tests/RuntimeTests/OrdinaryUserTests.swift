@@ -49,9 +49,9 @@ extension RuntimeSuite {
             let added = try bundle.call(
                 ["exec", bundle.id, "sh", "-c", "id -u; readlink /proc/self/ns/pid; ulimit -n"])
             // Debian's runc leaves an added process the limits of its caller.
-            let words =
-                Runtime.current == .runc ? Array(added.lines.prefix(2)) + ["77"] : added.lines
-            #expect(words == ["0", try process.namespace("pid"), "77"], "\(added)")
+            let isRunc = Runtime.current == .runc
+            let lines = isRunc ? Array(added.lines.prefix(2)) + ["77"] : added.lines
+            #expect(lines == ["0", try process.namespace("pid"), "77"], "\(added)")
 
             #expect(try bundle.call(["kill", bundle.id, "KILL"]).code == 0)
             try waitUntil("it to end") {
