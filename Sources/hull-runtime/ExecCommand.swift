@@ -74,7 +74,7 @@ enum ExecCommand {
             JoinedContainer(container.state.process),
             ClosedDescriptors(),
         ]
-        list += try process.attributes(in: configuration.linux)
+        list += try process.attributes(behind: configuration.linux)
         list.append(StartingDirectory(process.workingDirectory, isMade: false))
         let privileges = try ContainerPrivileges(
             of: process, behind: configuration.linux, telling: container.state.hookState)
