@@ -10,19 +10,7 @@ extension RuntimeSuite {
         private let base = Int.random(in: 100_000..<200_000)
 
         private func container(_ command: [String] = ["sleep", "1000"]) throws -> Container {
-            let mappings: JSON = [
-                ["containerID": 0, "hostID": .integer(base), "size": 4096]
-            ]
-            let container = try Container {
-                $0[at: "process/args"] = .strings(command)
-                $0.append(Configuration.namespace("user"), at: "linux/namespaces")
-                $0[at: "linux/uidMappings"] = mappings
-                $0[at: "linux/gidMappings"] = mappings
-            }
-            // The image belongs to root of the namespace, as an engine sees to.
-            try run(["chown", "-R", "--no-dereference", "\(base):\(base)", container.rootfs])
-            chmod(container.bundle, 0o755)
-            return container
+            try Container.mapped(at: base, command)
         }
 
         @Test("IDs are mapped, and root inside is an ordinary user outside")
