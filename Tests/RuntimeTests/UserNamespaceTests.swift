@@ -77,6 +77,35 @@ extension RuntimeSuite {
             }
         }
 
+        @Test(
+            "An ordinary user runs a container of its own",
+            .except(.crun, because: "it needs to be told that there are no cgroups for it"))
+        func isOrdinary() throws {
+            let user = try TestUser()
+            let container = try Container(shell: "id -u; cat /proc/self/uid_map; exit 9") {
+                $0[at: "linux/namespaces"] = .array(
+                    ["pid", "ipc", "uts", "mount", "user"].map(Configuration.namespace))
+                $0[at: "linux/cgroupsPath"] = nil
+                $0[at: "linux/resources"] = nil
+                let mappings: JSON = [
+                    ["containerID": 0, "hostID": .integer(Int(user.id)), "size": 1]
+                ]
+                $0[at: "linux/uidMappings"] = mappings
+                $0[at: "linux/gidMappings"] = mappings
+                // Its host's network is the user's own: there is no sysfs to be had for that.
+                $0[at: "mounts"] = .array(
+                    ($0[at: "mounts"]?.elements ?? []).filter { $0[at: "type"] != "sysfs" })
+            }
+            try container.save()
+            try run(["chown", "-R", "--no-dereference", "\(user.id):\(user.id)", container.bundle])
+            let command = Runtime.bare(["--root", user.state, "run", "--bundle", container.bundle])
+            let outcome = try user.run(command + [container.id])
+            #expect(outcome.ending == .exited(9), "\(outcome)")
+            #expect(outcome.lines.first == "0", "\(outcome)")
+            #expect(outcome.lines.last?.contains("\(user.id)") == true, "\(outcome)")
+            #expect(try place().contents(of: user.state).isEmpty)
+        }
+
         @Test("A user that the mappings don't have is refused")
         func refusesUsers() throws {
             let container = try container(["true"])
