@@ -22,6 +22,9 @@ rootless_packages=(uidmap passt fuse-overlayfs)
 # The other programs that make, move and run images, for the tests of both together.
 interop_packages=(podman docker.io skopeo umoci docker-registry crun apache2-utils openssl attr
     acl libarchive-tools zstd jq)
+# What runs its containers by an OCI runtime, and what its networks need.
+orchestration_packages=(docker.io containerd podman docker-compose netavark aardvark-dns catatonit
+    tini iptables umoci)
 
 # Saying things ----------------------------------------------------------------
 

@@ -109,6 +109,10 @@ int set_affinity(const void *cpus, size_t bytes) {
   return syscall(SYS_sched_setaffinity, 0, bytes, cpus);
 }
 
+int set_memory_policy(int mode, const void *nodes, size_t count) {
+  return syscall(SYS_set_mempolicy, mode, count ? nodes : NULL, count);
+}
+
 int32_t join_new_session_keyring(void) {
   return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
 }

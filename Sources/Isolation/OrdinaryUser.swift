@@ -47,39 +47,56 @@ public enum OrdinaryUser {
     /// Maps the user to root and, where the administrator has provided for it, a range to the
     /// other ids.
     private static func map(_ child: ProcessID) throws(KernelError) {
-        let user = IDMap(inside: 0, outside: geteuid(), count: 1)
-        let group = IDMap(inside: 0, outside: getegid(), count: 1)
+        var users = [IDMap(inside: 0, outside: geteuid(), count: 1)]
+        var groups = [IDMap(inside: 0, outside: getegid(), count: 1)]
         let names = [SubordinateIDs.userName(geteuid()), "\(geteuid())"].compactMap(\.self)
-        let users = SubordinateIDs.ranges(in: SubordinateIDs.users, of: names)
-        let groups = SubordinateIDs.ranges(in: SubordinateIDs.groups, of: names)
-        guard !users.isEmpty, !groups.isEmpty, let userTool = HelperProgram("newuidmap"),
-            let groupTool = HelperProgram("newgidmap")
-        else { return try mapOnly(user, group, child) }
-        // Set-user-ID programs that check the files and write the maps for us.
-        let process = ["\(child.rawValue)"]
-        try userTool.run(
-            process + words([user] + SubordinateIDs.map(users, from: 1)),
+        let moreUsers = SubordinateIDs.ranges(in: SubordinateIDs.users, of: names)
+        let moreGroups = SubordinateIDs.ranges(in: SubordinateIDs.groups, of: names)
+        if !moreUsers.isEmpty, !moreGroups.isEmpty, HelperProgram("newuidmap") != nil,
+            HelperProgram("newgidmap") != nil
+        {
+            users += SubordinateIDs.map(moreUsers, from: 1)
+            groups += SubordinateIDs.map(moreGroups, from: 1)
+        }
+        try map(child, by: try IDMaps(users: users, groups: groups))
+    }
+
+    /// Writes the maps of a child's user namespace, as far as this user may: one's own id
+    /// oneself, all others through programs that somebody privileged has provided.
+    static func map(_ child: ProcessID, by maps: IDMaps) throws(KernelError) {
+        let isAlone = maps.users.isOnly(geteuid()) && maps.groups.isOnly(getegid())
+        if isAlone { return try mapOneself(maps, child) }
+        // Set-user-ID programs that check /etc/subuid and /etc/subgid and write the maps for us.
+        try helper("newuidmap").run(
+            words(child, maps.users),
             why: "the range that /etc/subuid gives this user: somebody privileged has to agree")
-        try groupTool.run(
-            process + words([group] + SubordinateIDs.map(groups, from: 1)),
-            why: "the same for groups, by /etc/subgid")
+        try helper("newgidmap").run(
+            words(child, maps.groups), why: "the same for groups, by /etc/subgid")
     }
     // book: end map-ordinary
 
     /// Without a range: root is the user, and there is nobody else.
-    private static func mapOnly(
-        _ user: IDMap, _ group: IDMap, _ child: ProcessID
-    ) throws(KernelError) {
+    private static func mapOneself(_ maps: IDMaps, _ child: ProcessID) throws(KernelError) {
         let directory = "/proc/\(child.rawValue)"
         try tellKernel(
             "deny", in: directory + "/setgroups", why: "the price of mapping a group oneself")
         try tellKernel(
-            [user].text, in: directory + "/uid_map",
+            maps.users.text, in: directory + "/uid_map",
             why: "one id, one's own: nobody has to agree to that")
-        try tellKernel([group].text, in: directory + "/gid_map", why: "and one's own group")
+        try tellKernel(
+            maps.groups.text, in: directory + "/gid_map", why: "and one's own group")
     }
 
-    private static func words(_ maps: [IDMap]) -> [String] { maps.flatMap(\.words) }
+    private static func helper(_ name: String) throws(KernelError) -> HelperProgram {
+        if let program = HelperProgram(name) { return program }
+        throw KernelError(
+            "run", name, .noSuchFile,
+            remedy: "Other ids than one's own take it: install uidmap, or map one's own only")
+    }
+
+    private static func words(_ child: ProcessID, _ maps: [IDMap]) -> [String] {
+        ["\(child.rawValue)"] + maps.flatMap(\.words)
+    }
 
     /// Which of the machine's switches is against it.
     private static func remedy(for error: KernelError) -> String {
@@ -107,5 +124,12 @@ public enum OrdinaryUser {
     private static func setting(_ name: String) -> String? {
         let path = join(split(name, at: "."), with: "/")
         do { return split(try readText("/proc/sys/" + path), at: "\n").first } catch { return nil }
+    }
+}
+
+extension [IDMap] {
+    /// Whether `id` is all that is mapped.
+    fileprivate func isOnly(_ id: UInt32) -> Bool {
+        count == 1 && self[0].outside == id && self[0].count == 1
     }
 }

@@ -22,6 +22,7 @@ public struct UserNamespace: Mechanism {
     ///
     /// From outside, because it takes a privilege outside to give ids away.
     public mutating func adopt(_ child: ProcessID) throws(KernelError) {
+        if geteuid() != 0 { return try OrdinaryUser.map(child, by: maps) }
         do {
             try tellKernel(
                 maps.users.text, in: "/proc/\(child.rawValue)/uid_map",

@@ -15,6 +15,21 @@ public struct NetlinkSocket: ~Copyable {
         socket = Descriptor(owning: number)
     }
 
+    /// Opens one in the network namespace that `namespace` is open for, and is back in our own
+    /// when that is done.
+    public init(in namespace: borrowing Descriptor, why: StaticString) throws(KernelError) {
+        let home = try Descriptor.open("/proc/self/ns/net", O_RDONLY)
+        try enterNamespace(namespace.number, .network, why: why)
+        var failure: KernelError?
+        var made: NetlinkSocket?
+        do { made = try NetlinkSocket() } catch { failure = error }
+        try enterNamespace(home.number, .network, why: "back to the host's links")
+        guard let made = made.take() else {
+            throw failure ?? KernelError("socket", "NETLINK_ROUTE", .badDescriptor)
+        }
+        self = made
+    }
+
     // book: begin netlink-send
     /// Sends all `requests` in one call and waits for their answers.
     ///
@@ -67,6 +82,39 @@ public struct NetlinkSocket: ~Copyable {
         return Link(name, index: index)
     }
 
+    /// Whether a link has this number.
+    public borrowing func hasLink(_ index: Int32, why: StaticString) throws(KernelError) -> Bool {
+        let request = NetworkRequest.findNumber(index)
+        try send(request.message.bytes, telling: [request], why)
+        guard let errno = try receive().first?.errno else { return true }
+        if errno.rawValue == ENODEV { return false }
+        throw request.failed(with: errno)
+    }
+
+    /// Whether a link may carry packets.
+    public borrowing func isUp(_ link: Link, why: StaticString) throws(KernelError) -> Bool {
+        let request = NetworkRequest.findNumber(link.index)
+        try send(request.message.bytes, telling: [request], why)
+        guard let answer = try receive().first else { return false }
+        if let errno = answer.errno { throw request.failed(with: errno) }
+        return answer.isUp
+    }
+
+    /// The addresses of a link that somebody has given it to stay, and that mean something beyond
+    /// it: permanent and of global scope.
+    public borrowing func keptAddresses(
+        of link: Link, why: StaticString
+    ) throws(KernelError) -> [KeptAddress] {
+        let request = NetworkRequest.listAddresses
+        try send(request.message.bytes, telling: [request], why)
+        var kept: [KeptAddress] = []
+        while true {
+            let bytes = try receiveBytes()
+            kept += KeptAddress.all(in: bytes, of: link)
+            if NetlinkAnswer.isLast(bytes) { return kept }
+        }
+    }
+
     private borrowing func send(
         _ bytes: [UInt8], telling requests: [NetworkRequest], _ why: StaticString
     ) throws(KernelError) {
@@ -87,6 +135,10 @@ public struct NetlinkSocket: ~Copyable {
     }
 
     private borrowing func receive() throws(KernelError) -> [NetlinkAnswer] {
+        NetlinkAnswer.all(in: try receiveBytes())
+    }
+
+    private borrowing func receiveBytes() throws(KernelError) -> [UInt8] {
         let number = socket.number
         var failure: Errno?
         let bytes = [UInt8](unsafeUninitializedCapacity: 1 << 15) { buffer, count in
@@ -95,7 +147,7 @@ public struct NetlinkSocket: ~Copyable {
             count = max(got, 0)
         }
         if let failure { throw KernelError("recv", "netlink", failure) }
-        return NetlinkAnswer.all(in: bytes)
+        return bytes
     }
 }
 
@@ -107,6 +159,22 @@ private struct NetlinkAnswer {
     let errno: Errno?
     /// The link that the answer is about, where it is about one.
     let linkIndex: Int32
+    /// Whether that link is up. See `netdevice(7)`, `IFF_UP`.
+    let isUp: Bool
+
+    /// Whether nothing follows what one `recv(2)` has brought: the end of a list, or an error.
+    static func isLast(_ bytes: [UInt8]) -> Bool {
+        bytes.withUnsafeBytes { memory in
+            var start = 0
+            while start + 16 <= memory.count {
+                let header = memory.loadUnaligned(fromByteOffset: start, as: nlmsghdr.self)
+                let type = Int32(header.nlmsg_type)
+                if type == NLMSG_DONE || type == NLMSG_ERROR { return true }
+                start += max(16, (Int(header.nlmsg_len) + 3) & ~3)
+            }
+            return memory.isEmpty
+        }
+    }
 
     /// The messages that one `recv(2)` has brought.
     static func all(in bytes: [UInt8]) -> [NetlinkAnswer] {
@@ -130,12 +198,18 @@ private struct NetlinkAnswer {
             let code = memory.loadUnaligned(fromByteOffset: start + 16, as: Int32.self)
             errno = code == 0 ? nil : Errno(rawValue: -code)
             linkIndex = 0
+            isUp = false
         } else {
             errno = nil
             // The third field of struct ifinfomsg.
             linkIndex =
                 start + 24 <= memory.count
                 ? memory.loadUnaligned(fromByteOffset: start + 20, as: Int32.self) : 0
+            // The fourth.
+            isUp =
+                start + 28 <= memory.count
+                && memory.loadUnaligned(fromByteOffset: start + 24, as: Int32.self) & CInt(IFF_UP)
+                    != 0
         }
     }
 }

@@ -23,6 +23,16 @@ public enum NetworkRequest: Sendable {
     /// Removes a link.
     case removeLink(String)
     // book: end requests
+    /// Which link has this number.
+    case findNumber(Int32)
+    /// All addresses that there are.
+    case listAddresses
+    /// Takes a link into another network namespace, which is open, under this name and number.
+    case moveLink(Link, into: CInt, as: String, index: Int32)
+    /// Lets a link carry packets that is known by its number.
+    case bringUpLink(Link)
+    /// An address that a link has had elsewhere.
+    case restoreAddress(KeptAddress, Link)
 }
 
 /// A link by its number, which the kernel wants, and its name, which people want.
@@ -83,6 +93,16 @@ extension NetworkRequest {
             return routeMessage(gateway)
         case .removeLink(let name):
             return linkMessage(RTM_DELLINK, NLM_F_ACK, named: name)
+        case .findNumber(let index):
+            return NetlinkMessage(RTM_GETLINK, 0, linkHeader(isUp: nil, index))
+        case .listAddresses:
+            return NetlinkMessage(RTM_GETADDR, NLM_F_DUMP, ifaddrmsg())
+        case .moveLink(let link, let namespace, let name, let index):
+            return moveMessage(link, namespace, name, index)
+        case .bringUpLink(let link):
+            return NetlinkMessage(RTM_NEWLINK, NLM_F_ACK, linkHeader(isUp: true, link.index))
+        case .restoreAddress(let address, let link):
+            return address.message(for: link, Self.new)
         }
     }
 
@@ -98,8 +118,9 @@ extension NetworkRequest {
     }
 
     /// - Parameter isUp: nil where that is to stay as it is.
-    private func linkHeader(isUp: Bool?) -> ifinfomsg {
+    private func linkHeader(isUp: Bool?, _ index: Int32 = 0) -> ifinfomsg {
         var header = ifinfomsg()
+        header.ifi_index = index
         header.ifi_flags = isUp == true ? UInt32(IFF_UP) : 0
         header.ifi_change = isUp == nil ? 0 : UInt32(IFF_UP)
         return header
@@ -140,6 +161,18 @@ extension NetworkRequest {
                 message.add(IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE.rawValue)
             }
         }
+        return message
+    }
+
+    /// The link is known by its number: its name is the one that it is to have there.
+    private func moveMessage(
+        _ link: Link, _ namespace: CInt, _ name: String, _ index: Int32
+    ) -> NetlinkMessage {
+        var message = NetlinkMessage(
+            RTM_NEWLINK, NLM_F_ACK, linkHeader(isUp: nil, link.index))
+        message.add(IFLA_NET_NS_FD, namespace)
+        message.add(IFLA_NEW_IFINDEX, index)
+        message.add(IFLA_IFNAME, text: name)
         return message
     }
 

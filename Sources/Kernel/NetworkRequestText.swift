@@ -20,6 +20,11 @@ extension NetworkRequest {
         case .addAddress(let address, let link): ("add address \(address) to", link.name)
         case .addDefaultRoute(let gateway): ("add default route through", "\(gateway)")
         case .removeLink(let name): ("remove link", name)
+        case .findNumber(let index): ("find link", "\(index)")
+        case .listAddresses: ("list", "addresses")
+        case .moveLink(let link, _, let name, _): ("move link \(link.name), to be called", name)
+        case .bringUpLink(let link): ("bring up link", link.name)
+        case .restoreAddress(let address, let link): ("add address \(address) to", link.name)
         }
     }
 
@@ -38,6 +43,13 @@ extension NetworkRequest {
         case .addAddress(let address, let link): "RTM_NEWADDR \(address) \(link.name)"
         case .addDefaultRoute(let gateway): "RTM_NEWROUTE default via \(gateway)"
         case .removeLink(let name): "RTM_DELLINK \(name)"
+        case .findNumber(let index): "RTM_GETLINK \(index)"
+        case .listAddresses: "RTM_GETADDR"
+        case .moveLink(let link, let namespace, let name, let index):
+            "RTM_NEWLINK \(link.name) IFLA_NET_NS_FD=\(namespace) IFLA_IFNAME=\(name)"
+                + " IFLA_NEW_IFINDEX=\(index)"
+        case .bringUpLink(let link): "RTM_NEWLINK \(link.index) up"
+        case .restoreAddress(let address, let link): "RTM_NEWADDR \(address) \(link.index)"
         }
     }
 
@@ -61,6 +73,8 @@ extension NetworkRequest {
         case .addDefaultRoute(let gateway):
             "ip\(gateway.isVersion6 ? " -6" : "") route add default via \(gateway)"
         case .removeLink(let name): "ip link delete \(name)"
+        // A shell has no open namespaces to name.
+        case .findNumber, .listAddresses, .moveLink, .bringUpLink, .restoreAddress: nil
         }
     }
 

@@ -62,19 +62,44 @@ public func setPersonality(_ persona: UInt, why: StaticString) throws(KernelErro
 /// - Parameter cpus: a list such as `0-3,7`.
 /// - Throws: `EINVAL` where it is no such list, or has none of the CPUs that there are.
 public func setAffinity(_ cpus: String, why: StaticString) throws(KernelError) {
-    var bits = [UInt8](repeating: 0, count: 1024)
-    for part in split(cpus, at: ",") {
+    let bits = try bits(listed: cpus, "CPU affinity")
+    try systemCall(
+        "sched_setaffinity", [.number(0), .number(bits.count), .symbol("[\(cpus)]")], on: cpus,
+        why: why
+    ) { set_affinity(bits, bits.count) }
+}
+
+/// Chooses the memory nodes that this process's memory is taken from. See `set_mempolicy(2)`.
+///
+/// - Parameters:
+///   - mode: the kernel's number of it, and the bits of its flags.
+///   - nodes: a list such as `0-3,7`; empty for none.
+/// - Throws: `EINVAL` where it is no such list, or the mode wants another one.
+public func setMemoryPolicy(
+    _ mode: CInt, _ nodes: String, why: StaticString
+) throws(KernelError) {
+    let bits = nodes.isEmpty ? [] : try bits(listed: nodes, "memory nodes")
+    // The kernel takes one off: the number is that of the first bit that does not count.
+    let count = bits.isEmpty ? 0 : bits.count * 8 + 1
+    try systemCall(
+        "set_mempolicy", [.number(Int(mode)), .symbol("[\(nodes)]"), .number(count)],
+        on: "mode \(mode), nodes \(nodes.isEmpty ? "none" : nodes)", why: why
+    ) { set_memory_policy(mode, bits, count) }
+}
+
+/// A bit for each number of a list such as `0-3,7`, eight to a byte.
+private func bits(listed list: String, _ what: String) throws(KernelError) -> [UInt8] {
+    // The kernel has no more nodes, and few machines more CPUs.
+    var bits = [UInt8](repeating: 0, count: what == "memory nodes" ? 128 : 1024)
+    for part in split(list, at: ",") {
         let ends = split(part, at: "-").map { Int($0) }
         guard ends.count <= 2, let first = ends[0], let last = ends[ends.count - 1],
             first >= 0, first <= last, last < bits.count * 8
         else {
             throw KernelError(
-                "CPU affinity", cpus, .invalidArgument, remedy: "Write a list such as 0-3,7.")
+                what, list, .invalidArgument, remedy: "Write a list such as 0-3,7.")
         }
-        for cpu in first...last { bits[cpu / 8] |= 1 << (cpu % 8) }
+        for number in first...last { bits[number / 8] |= 1 << (number % 8) }
     }
-    try systemCall(
-        "sched_setaffinity", [.number(0), .number(bits.count), .symbol("[\(cpus)]")], on: cpus,
-        why: why
-    ) { set_affinity(bits, bits.count) }
+    return bits
 }

@@ -35,6 +35,8 @@ public struct RuntimeLinux: Sendable {
     public var hasCacheAllocation = false
     /// For what kind of machine its programs were made: `LINUX` or `LINUX32`.
     public var personality: (domain: String, flags: [String])?
+    /// Which of the machine's memory its processes get; nil for the kernel's choice.
+    public var memoryPolicy: RuntimeMemoryPolicy?
 
     /// Nothing set.
     public init() {}
@@ -58,6 +60,9 @@ public struct RuntimeLinux: Sendable {
         maskedPaths = try json["maskedPaths"].optionalStrings() ?? []
         readOnlyPaths = try json["readonlyPaths"].optionalStrings() ?? []
         mountLabel = try json["mountLabel"].nonEmpty()
+        if let place = json["memoryPolicy"].present {
+            memoryPolicy = try RuntimeMemoryPolicy(place)
+        }
         hasCacheAllocation = json["intelRdt"].present != nil
         if let place = json["personality"].present {
             personality = (
@@ -97,6 +102,23 @@ public struct RuntimeLinux: Sendable {
     /// The namespace of this kind, where it is not the host's.
     public func namespace(_ kind: RuntimeNamespace.Kind) -> RuntimeNamespace? {
         namespaces.first { $0.kind == kind }
+    }
+}
+
+/// Which memory nodes a container's memory comes from. See runtime-spec, `config-linux.md`,
+/// "Memory policy".
+public struct RuntimeMemoryPolicy: Sendable {
+    /// Such as `MPOL_INTERLEAVE`.
+    public let mode: String
+    /// A list such as `0-3,7`; empty for none.
+    public let nodes: String
+    /// Such as `MPOL_F_STATIC_NODES`.
+    public let flags: [String]
+
+    init(_ json: JSONReader) throws(SpecificationError) {
+        mode = try json["mode"].string()
+        nodes = try json["nodes"].optionalString() ?? ""
+        flags = try json["flags"].optionalStrings() ?? []
     }
 }
 

@@ -52,6 +52,10 @@ struct BundleMechanisms {
         list.append(NewNamespaces(linux.new))
         list += [group, record]
         if linux.ownsNew(.network) { list.append(EmptyNetwork()) }
+        if !linux.networkDevices.isEmpty {
+            list.append(
+                MovedLinks(linux.networkDevices, joining: linux.namespace(.network)?.path))
+        }
         if let name = configuration.hostname { list.append(try HostName(name, isJoined: true)) }
         if let name = configuration.domainname { list.append(DomainName(name)) }
         list.append(ClosedDescriptors())
@@ -64,7 +68,7 @@ struct BundleMechanisms {
         list += filesystem.after
         if linux.ownsNew(.time) { list.append(TimeNamespace(offsets: linux.timeOffsets)) }
         guard let process = configuration.process else { return list }
-        list += try process.attributes(in: linux)
+        list += try process.attributes(behind: linux)
         list.append(StartingDirectory(process.workingDirectory, isMade: true))
         // Last of all: everything above needs privileges.
         list += try privileges(of: process).mechanisms()
@@ -105,6 +109,7 @@ struct BundleMechanisms {
         filesystem.gidMappings = linux.groupMappings
         filesystem.userNamespacePath = linux.namespace(.user)?.path
         filesystem.hasNewMountNamespace = linux.ownsNew(.mount)
+        filesystem.controlGroup = group
         filesystem.hasControlGroupNamespace = linux.namespace(.cgroup) != nil
         filesystem.usesPivot = !options.has("no-pivot")
         return filesystem

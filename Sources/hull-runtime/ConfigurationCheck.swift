@@ -19,7 +19,7 @@ struct ConfigurationCheck {
         }
         try checkNames()
         try checkNamespaces()
-        try checkVersion()
+        try checkLinks()
         warnOfMounts()
         if configuration.linux.hasCacheAllocation {
             throw KernelError(
@@ -28,12 +28,21 @@ struct ConfigurationCheck {
         }
     }
 
-    /// What later versions of the specification have, and would be missed.
-    private func checkVersion() throws(KernelError) {
-        guard let device = configuration.linux.networkDevices.first else { return }
-        throw KernelError(
-            "linux.netDevices", device.name, Errno(rawValue: ENOTSUP),
-            remedy: "It is not supported: have whoever sets the network up move the link.")
+    /// The kernel takes names of up to 15 bytes, without what paths and labels are made of.
+    private func checkLinks() throws(KernelError) {
+        for device in configuration.linux.networkDevices {
+            guard configuration.linux.namespace(.network) != nil else {
+                throw refuse(
+                    "linux.netDevices", device.name,
+                    "unable to move network devices without a private NET namespace.")
+            }
+            for name in [device.name, device.inside ?? device.name] {
+                let isName =
+                    !name.isEmpty && name.utf8.count < 16 && name != "." && name != ".."
+                    && name.utf8.allSatisfy { $0 > 32 && $0 != 0x2F && $0 != 0x3A && $0 != 0x7F }
+                if !isName { throw refuse("linux.netDevices", name, "It is no link's name.") }
+            }
+        }
     }
 
     /// Without a mount namespace all that is left is `chroot(2)`.
@@ -60,6 +69,12 @@ struct ConfigurationCheck {
 
     private func checkNamespaces() throws(KernelError) {
         let linux = configuration.linux
+        if geteuid() != 0, linux.namespace(.user) == nil {
+            throw KernelError(
+                "linux.namespaces", "without user", .notPermitted,
+                remedy: "rootless container requires user namespaces: `hull-runtime spec"
+                    + " --rootless` writes a configuration with one, or run it as root.")
+        }
         if !linux.userMappings.isEmpty || !linux.groupMappings.isEmpty,
             linux.namespace(.user) == nil
         {

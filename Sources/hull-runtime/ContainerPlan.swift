@@ -36,6 +36,7 @@ struct ContainerPlan {
     /// Runs it to its end.
     /// - Returns: the exit code of its process.
     mutating func run() throws(KernelError) -> Int32 {
+        Narrator.chapter(record.name, "prepare")
         try record.prepare()
         do {
             var sandbox = Sandbox(list + [announcement], running: process)
@@ -57,12 +58,13 @@ struct ContainerPlan {
                     + " process.terminal to false.")
         }
         process.isDetached = true
+        Narrator.chapter(record.name, "prepare")
         try record.prepare()
         do {
             let gate = isStarted ? nil : try StartGate(at: record.directory.gate)
             process.startGate = gate?.number
             var sandbox = Sandbox(list + (gate.map { [$0] } ?? []), running: process)
-            try announcement.tell(try sandbox.detach())
+            try sandbox.detach(announcement.tell)
             return 0
         } catch {
             try record.release()

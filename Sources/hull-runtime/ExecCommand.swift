@@ -50,7 +50,7 @@ enum ExecCommand {
         let announcement = ProcessAnnouncement(call.options)
         if process.isDetached {
             var sandbox = Sandbox(list, running: process)
-            try announcement.tell(try sandbox.detach())
+            try sandbox.detach(announcement.tell)
             return 0
         }
         var sandbox = Sandbox(list + [announcement], running: process)
@@ -74,7 +74,7 @@ enum ExecCommand {
             JoinedContainer(container.state.process),
             ClosedDescriptors(),
         ]
-        list += try process.attributes(in: configuration.linux)
+        list += try process.attributes(behind: configuration.linux)
         list.append(StartingDirectory(process.workingDirectory, isMade: false))
         let privileges = try ContainerPrivileges(
             of: process, behind: configuration.linux, telling: container.state.hookState)

@@ -10,7 +10,7 @@ enum Features {
     /// The oldest specification whose configurations it takes.
     static let oldestSpecification = "1.0.0"
     /// The newest that it knows all of.
-    static let newestSpecification = "1.2.1"
+    static let newestSpecification = "1.3.0"
 }
 
 /// `hull-runtime features`: the same as JSON, for callers.
@@ -49,7 +49,11 @@ enum FeaturesCommand {
             "seccomp": seccomp,
             "apparmor": ["enabled": true],
             "selinux": ["enabled": true],
+            "memoryPolicy": [
+                "modes": .strings(MemoryPolicy.modes), "flags": .strings(MemoryPolicy.flags),
+            ],
             "intelRdt": ["enabled": false],
+            "netDevices": ["enabled": true],
             "mountExtensions": ["idmap": ["enabled": true]],
         ]
     }

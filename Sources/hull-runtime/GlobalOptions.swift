@@ -41,10 +41,19 @@ struct GlobalOptions {
     }
 
     private static var usualRoot: String {
-        if geteuid() != 0, let directory = getenv("XDG_RUNTIME_DIR") {
-            return String(cString: directory) + "/hull-runtime"
+        let machines = "/run/hull-runtime"
+        if geteuid() == 0 && (isInFirstUserNamespace || variable("USER") == "root") {
+            return machines
         }
-        return "/run/hull-runtime"
+        // An ordinary user, or who was one before becoming root of a user namespace.
+        guard let directory = variable("XDG_RUNTIME_DIR"), !directory.isEmpty else {
+            return geteuid() == 0 ? machines : "/run/user/\(geteuid())/hull-runtime"
+        }
+        return directory + "/hull-runtime"
+    }
+
+    private static func variable(_ name: String) -> String? {
+        getenv(name).map { String(cString: $0) }
     }
 }
 

@@ -21,16 +21,17 @@ extension RuntimeProcess {
     }
 
     /// What the kernel is told of it beside its privileges.
-    func attributes(in linux: RuntimeLinux) throws(KernelError) -> [any Mechanism] {
+    func attributes(behind linux: RuntimeLinux) throws(KernelError) -> [any Mechanism] {
         var list: [any Mechanism] = []
-        if let (domain, flags) = linux.personality {
-            list.append(try Personality(domain, flags: flags))
-        }
         if let oomScoreAdjustment { list.append(OOMScore(oomScoreAdjustment)) }
         if let scheduler { list.append(try Scheduler(scheduler)) }
         if let ioPriority {
             list.append(try IOPriority(class: ioPriority.className, level: ioPriority.priority))
         }
+        if let kind = linux.personality {
+            list.append(try Personality(kind.domain, flags: kind.flags))
+        }
+        if let policy = linux.memoryPolicy { list.append(try MemoryPolicy(policy)) }
         return list
     }
 }

@@ -162,8 +162,10 @@ extension RuntimeSuite {
             }
             container.config[at: "process/scheduler"] = ["policy": "SCHED_NOSUCH"]
             try expectRefused(container, naming: "SCHED_NOSUCH")
-            container.config[at: "process/scheduler"] = ["policy": "SCHED_IDLE"]
-            try container.running { (process) throws in
+            let idle = try Container {
+                $0[at: "process/scheduler"] = ["policy": "SCHED_IDLE"]
+            }
+            try idle.running { (process) throws in
                 #expect(sched_getscheduler(process.process) == 5)
             }
         }

@@ -36,6 +36,8 @@ int set_io_priority(int io_class, int level);
 int set_personality(unsigned long persona);
 /// sched_setaffinity(2) for this process; a bit for each CPU, eight to a byte.
 int set_affinity(const void *cpus, size_t bytes);
+/// set_mempolicy(2); a bit for each node, `count` of them and one.
+int set_memory_policy(int mode, const void *nodes, size_t count);
 
 /// keyctl(2) with KEYCTL_JOIN_SESSION_KEYRING and no name: a new keyring's number.
 int32_t join_new_session_keyring(void);

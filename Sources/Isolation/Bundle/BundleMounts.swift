@@ -40,7 +40,7 @@ public final class BundleMounts: Mechanism {
             var planned = PlannedMount(mount)
             if planned.isBind {
                 if sources.areCopiedOnHost(for: planned) {
-                    planned.source = try sources.copy(planned).release()
+                    planned.source = try copyOnHost(planned, sources)
                 }
             } else if planned.options.ownerMapping != .none || !mount.uidMappings.isEmpty {
                 throw KernelError(
@@ -48,6 +48,22 @@ public final class BundleMounts: Mechanism {
                     remedy: "Owners can be mapped on bind mounts only.")
             }
             plan.append(planned)
+        }
+    }
+
+    /// An ordinary user may mount in the container's namespaces only: there it is done then.
+    ///
+    /// - Returns: nil where it is still to be copied.
+    private func copyOnHost(
+        _ planned: PlannedMount, _ sources: BindSources
+    ) throws(KernelError) -> CInt? {
+        do { return try sources.copy(planned).release() } catch {
+            let isMapped =
+                planned.options.ownerMapping != .none || !planned.mount.uidMappings.isEmpty
+            guard error.errno == .notPermitted, settings.hasUserNamespace, !isMapped,
+                settings.hasNewMountNamespace
+            else { throw error }
+            return nil
         }
     }
 
@@ -112,7 +128,9 @@ public final class BundleMounts: Mechanism {
             let place = try MountPlace(mount.destination)
             try place.check(type: mount.type)
             let groups = ControlGroupMounts(
-                planned, hasNamespace: settings.hasControlGroupNamespace)
+                planned, hasNamespace: settings.hasControlGroupNamespace,
+                known: settings.hasNewMountNamespace
+                    ? settings.controlGroup?.hierarchies ?? [] : [])
             let tree = try put(try groups.make(), on: place, planned)
             try groups.fill()
             guard planned.options.attributes.adding.contains(.readOnly) else { return }

@@ -38,12 +38,13 @@ public struct HookState: Sendable {
 /// - Parameter directory: where they start; where we are if nil.
 /// - Throws: what the first says that fails.
 public func runHooks(
-    _ hooks: [RuntimeHook], _ kind: String, in directory: String?, telling state: JSON
+    _ hooks: [RuntimeHook], _ kind: String, in directory: String?,
+    telling state: @autoclosure () -> JSON
 ) throws(KernelError) {
     for (index, hook) in hooks.enumerated() {
         let outcome = try runProgram(
             hook.path, hook.arguments, environment: hook.environment, in: directory,
-            input: state.text(), seconds: hook.timeout,
+            input: state().text(), seconds: hook.timeout,
             why: "a hook: it is told the container's state")
         if outcome.status == .exited(0) { continue }
         let ending =
@@ -57,7 +58,7 @@ public func runHooks(
             }
         throw KernelError(
             "error running \(kind) hook #\(index):", hook.path, Errno(rawValue: ECANCELED),
-            remedy: "\(ending), and it said: \(outcome.output)")
+            remedy: ending + (outcome.output.isEmpty ? "." : ", and it said: \(outcome.output)"))
     }
 }
 

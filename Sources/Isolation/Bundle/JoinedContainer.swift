@@ -12,6 +12,9 @@ public final class JoinedContainer: Mechanism {
     private let process: RunningProcess
     private var handle: CInt?
     private var kinds = Namespaces()
+    /// An ordinary user has to be root of the user namespace first, even to choose where
+    /// process numbers come from.
+    private var isBornAsRoot = false
 
     /// - Parameter process: the container's own.
     public init(_ process: RunningProcess) { self.process = process }
@@ -27,6 +30,7 @@ public final class JoinedContainer: Mechanism {
         guard number >= 0 else { throw ended(.current) }
         handle = number
         for (kind, name) in Self.names where isForeign(name) { kinds.insert(kind) }
+        isBornAsRoot = geteuid() != 0 && kinds.isSuperset(of: [.user, .pid])
         // Now that we hold the process: had the number gone to another one, it would be that one.
         guard process.isRunning else { throw ended(.noSuchProcess) }
     }
@@ -50,13 +54,17 @@ public final class JoinedContainer: Mechanism {
     /// Process numbers are those that it is born with.
     public var birthplaces: [OpenNamespace] {
         guard let handle, kinds.contains(.pid) else { return [] }
-        return [OpenNamespace(.pid, handle)]
+        let place = OpenNamespace(.pid, handle)
+        return isBornAsRoot ? [OpenNamespace(.user, handle), place] : [place]
     }
 
     /// Moves into all others at once: the kernel looks after the order.
     public func enter() throws(KernelError) {
         guard let handle else { return }
-        let others = kinds.subtracting(.pid)
+        // Those who are there already must not look into it before it is the command
+        // (CVE-2016-9962).
+        becomeUndumpable()
+        let others = kinds.subtracting(isBornAsRoot ? [.user, .pid] : .pid)
         if !others.isEmpty {
             try enterNamespace(handle, others, why: "from here on it is where the container is")
         }

@@ -22,8 +22,8 @@ public struct OOMScore: Mechanism {
         do {
             try tellKernel("\(adjustment)", in: path, why: "how soon it goes if memory is short")
         } catch {
-            // Who is root of a user namespace only may not lower it, and is not to fail for that.
-            guard error.errno == .accessDenied, !isInFirstUserNamespace else {
+            // Who is not the machine's root may not lower it, and is not to fail for that.
+            guard error.errno == .accessDenied, geteuid() != 0 || !isInFirstUserNamespace else {
                 throw error.renamed("oomScoreAdj", "\(adjustment)").advising(
                     "It is -1000 to 1000; less than our own takes CAP_SYS_RESOURCE.")
             }
@@ -108,6 +108,58 @@ public struct IOPriority: Mechanism {
     /// While the right to it is there.
     public func enter() throws(KernelError) {
         try setIOPriority(class: number, level: level, why: "its turn where the disk is short")
+    }
+}
+
+/// Which of the machine's memory the process gets, where some is nearer than other. See
+/// `set_mempolicy(2)` and runtime-spec, `config-linux.md`, "Memory policy".
+public struct MemoryPolicy: Mechanism {
+    /// As the narrator calls it.
+    public let name = "memory policy"
+    private let mode: CInt
+    private let nodes: String
+    private let text: String
+
+    /// The kernel's numbers are their places.
+    public static let modes = [
+        "MPOL_DEFAULT", "MPOL_PREFERRED", "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_LOCAL",
+        "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE",
+    ]
+    /// The kernel's bits begin at the fourteenth.
+    public static let flags = [
+        "MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES",
+    ]
+
+    /// - Throws: `EINVAL` for a mode or a flag that there is not.
+    public init(_ wanted: RuntimeMemoryPolicy) throws(KernelError) {
+        guard let number = Self.modes.firstIndex(of: wanted.mode) else {
+            throw Self.unknown(wanted.mode)
+        }
+        var mode = number
+        for flag in wanted.flags {
+            guard let bit = Self.flags.firstIndex(of: flag) else { throw Self.unknown(flag) }
+            mode |= 1 << (13 + bit)
+        }
+        self.mode = CInt(mode)
+        nodes = wanted.nodes
+        text = join([wanted.mode] + wanted.flags + (nodes.isEmpty ? [] : [nodes]), with: " ")
+    }
+
+    private static func unknown(_ word: String) -> KernelError {
+        KernelError(
+            "memoryPolicy", word, .invalidArgument,
+            remedy: "`hull-runtime features` lists the modes and flags that there are.")
+    }
+
+    /// It survives `execve(2)`. While no filter forbids it.
+    public func enter() throws(KernelError) {
+        do {
+            try setMemoryPolicy(mode, nodes, why: "which memory is taken first")
+        } catch {
+            throw error.renamed("memoryPolicy", text).advising(
+                "The mode may want nodes, or none, or this machine lacks some; see"
+                    + " set_mempolicy(2).")
+        }
     }
 }
 
