@@ -257,6 +257,20 @@ extension RuntimeSuite {
             }
         }
 
+        @Test("exec takes groups, and no new privileges")
+        func entersWithMore() throws {
+            let group = Int.random(in: 1000..<9000)
+            let container = try Container { $0[at: "process/noNewPrivileges"] = false }
+            try container.running { (_) throws in
+                guard Runtime.current != .crun else { return }
+                let outcome = try container.exec(
+                    ["--additional-gids", "\(group)", "--no-new-privs"], "grep", "-E",
+                    "^(Groups|NoNewPrivs)", "/proc/self/status")
+                #expect(outcome.lines.first?.contains("\(group)") == true, "\(outcome)")
+                #expect(outcome.lines.last == "NoNewPrivs:\t1", "\(outcome)")
+            }
+        }
+
         @Test("exec --process runs what a file describes")
         func entersByFile() throws {
             let container = try Container()

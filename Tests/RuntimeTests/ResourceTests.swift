@@ -88,6 +88,16 @@ extension RuntimeSuite {
             }
         }
 
+        @Test(
+            "A container starts with very little memory",
+            .except(.runc, because: "it wants six mebibytes"))
+        func startsSmall() throws {
+            let container = try Container(shell: "echo x") {
+                $0[at: "linux/resources/memory"] = ["limit": .integer(768 << 10)]
+            }
+            #expect(try container.output() == "x")
+        }
+
         @Test("Processes beyond the limit aren't made; without a limit they are")
         func stopsForkBomb() throws {
             for isLimited in [true, false] {

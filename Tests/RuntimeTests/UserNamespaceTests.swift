@@ -10,19 +10,7 @@ extension RuntimeSuite {
         private let base = Int.random(in: 100_000..<200_000)
 
         private func container(_ command: [String] = ["sleep", "1000"]) throws -> Container {
-            let mappings: JSON = [
-                ["containerID": 0, "hostID": .integer(base), "size": 4096]
-            ]
-            let container = try Container {
-                $0[at: "process/args"] = .strings(command)
-                $0.append(Configuration.namespace("user"), at: "linux/namespaces")
-                $0[at: "linux/uidMappings"] = mappings
-                $0[at: "linux/gidMappings"] = mappings
-            }
-            // The image belongs to root of the namespace, as an engine sees to.
-            try run(["chown", "-R", "--no-dereference", "\(base):\(base)", container.rootfs])
-            chmod(container.bundle, 0o755)
-            return container
+            try Container.mapped(at: base, command)
         }
 
         @Test("IDs are mapped, and root inside is an ordinary user outside")
@@ -87,6 +75,35 @@ extension RuntimeSuite {
                     #expect(try other.namespace("mnt") != process.namespace("mnt"))
                 }
             }
+        }
+
+        @Test(
+            "An ordinary user runs a container of its own",
+            .except(.crun, because: "it needs to be told that there are no cgroups for it"))
+        func isOrdinary() throws {
+            let user = try TestUser()
+            let container = try Container(shell: "id -u; cat /proc/self/uid_map; exit 9") {
+                $0[at: "linux/namespaces"] = .array(
+                    ["pid", "ipc", "uts", "mount", "user"].map(Configuration.namespace))
+                $0[at: "linux/cgroupsPath"] = nil
+                $0[at: "linux/resources"] = nil
+                let mappings: JSON = [
+                    ["containerID": 0, "hostID": .integer(Int(user.id)), "size": 1]
+                ]
+                $0[at: "linux/uidMappings"] = mappings
+                $0[at: "linux/gidMappings"] = mappings
+                // Its host's network is the user's own: there is no sysfs to be had for that.
+                $0[at: "mounts"] = .array(
+                    ($0[at: "mounts"]?.elements ?? []).filter { $0[at: "type"] != "sysfs" })
+            }
+            try container.save()
+            try run(["chown", "-R", "--no-dereference", "\(user.id):\(user.id)", container.bundle])
+            let command = Runtime.bare(["--root", user.state, "run", "--bundle", container.bundle])
+            let outcome = try user.run(command + [container.id])
+            #expect(outcome.ending == .exited(9), "\(outcome)")
+            #expect(outcome.lines.first == "0", "\(outcome)")
+            #expect(outcome.lines.last?.contains("\(user.id)") == true, "\(outcome)")
+            #expect(try place().contents(of: user.state).isEmpty)
         }
 
         @Test("A user that the mappings don't have is refused")
