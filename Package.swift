@@ -34,6 +34,7 @@ let package = Package(
         .executable(name: "stage09-registry", targets: ["stage09-registry"]),
         .executable(name: "hull", targets: ["hull"]),
         .executable(name: "hull-registry", targets: ["hull-registry"]),
+        .executable(name: "hull-runtime", targets: ["hull-runtime"]),
         .executable(name: "hull-probe", targets: ["hull-probe"]),
         .executable(name: "hull-book", targets: ["hull-book"]),
         .executable(name: "hull-bench", targets: ["hull-bench"]),
@@ -137,6 +138,15 @@ let package = Package(
                 "ImageCommands", "Engine", "Images", "Isolation", "OCISpec", "Terminal",
             ],
             swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
+        // What podman, containerd and docker call.
+        .executableTarget(
+            name: "hull-runtime",
+            dependencies: ["Isolation", "OCISpec", "Kernel", "Terminal", "CLinux"],
+            swiftSettings: staticSwift,
+            // It begins in Sources/CLinux/EarlyStart.c.
+            linkerSettings: staticLink + [
+                .unsafeFlags(["-Xlinker", "-e", "-Xlinker", "start_out_of_reach"])
+            ]),
         .executableTarget(
             name: "hull-probe", dependencies: ["Kernel", "Terminal", "CLinux"],
             swiftSettings: staticSwift, linkerSettings: staticLink),
@@ -147,9 +157,15 @@ let package = Package(
         .executableTarget(name: "hull-book", dependencies: ["Book", "Kernel", "Terminal"]),
         .executableTarget(name: "hull-bench", dependencies: ["Kernel", "Terminal", "OCISpec"]),
 
+        // Programs started, places made and kernels looked at: what several test targets need.
+        .target(
+            name: "TestSupport", dependencies: ["CLinux"], path: "Tests/Support",
+            swiftSettings: [.unsafeFlags(["-enable-testing"])]),
         .testTarget(name: "CoreTests", dependencies: ["Kernel", "Terminal", "Isolation"]),
         // They run the executables and look at the kernel from outside.
-        .testTarget(name: "SandboxTests", dependencies: ["CLinux"]),
+        .testTarget(name: "SandboxTests", dependencies: ["CLinux", "TestSupport"]),
+        // The same for an OCI runtime: hull-runtime, or any other that HULL_TEST_RUNTIME names.
+        .testTarget(name: "RuntimeTests", dependencies: ["CLinux", "OCISpec", "TestSupport"]),
         .testTarget(name: "FastGzipTests", dependencies: ["FastGzip", "Images", "Kernel"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "OCISpec", "Kernel"]),
         // They run hull-registry and speak to it, politely and not.

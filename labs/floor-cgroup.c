@@ -46,23 +46,41 @@ static const struct device {
     {'c', 5, 1, "rwm"}, {'c', 5, 2, "rwm"}, {'c', 136, -1, "rwm"},
 };
 
-// Those of version 1 that hull uses. On many hosts some are links to one that they share.
-static const char *const hierarchies[] = {
-    "cpu", "cpuacct", "cpu,cpuacct", "memory", "devices", "freezer", "blkio", "pids",
+// Those of version 1. On many hosts some are links to one that they share.
+static const struct hierarchy {
+  const char *name, *option;  // what mount(2) knows it by
+  int is_for_all;             // hull's containers have it too, not only those of a runtime
+} hierarchies[] = {
+    {"cpu", "cpu", 1},
+    {"cpuacct", "cpuacct", 1},
+    {"cpu,cpuacct", "cpu,cpuacct", 1},
+    {"memory", "memory", 1},
+    {"devices", "devices", 1},
+    {"freezer", "freezer", 1},
+    {"blkio", "blkio", 1},
+    {"pids", "pids", 1},
+    {"cpuset", "cpuset", 0},
+    {"hugetlb", "hugetlb", 0},
+    {"net_cls", "net_cls", 0},
+    {"net_prio", "net_prio", 0},
+    {"net_cls,net_prio", "net_cls,net_prio", 0},
+    {"perf_event", "perf_event", 0},
+    {"systemd", "name=systemd", 0},
 };
 
-static char name[32];
+static char name[64];
 static const char *unified;               // where version 2 is, or NULL
 static int is_there[COUNT(hierarchies)];  // looked up once, before /sys is another one
 static int has_limits;                    // beside the device rules
 
-static void look_around(void) {
+static void look_around(int is_runtime) {
   struct stat status;
   char path[PATH_MAX + 64];
   if (access(TOP "/unified/cgroup.procs", F_OK) == 0) unified = TOP "/unified";
   if (access(TOP "/cgroup.procs", F_OK) == 0) unified = TOP;
   for (size_t i = 0; i < COUNT(hierarchies); i++) {
-    snprintf(path, sizeof path, TOP "/%s", hierarchies[i]);
+    if (!hierarchies[i].is_for_all && !is_runtime) continue;
+    snprintf(path, sizeof path, TOP "/%s", hierarchies[i].name);
     is_there[i] = lstat(path, &status) == 0 && S_ISDIR(status.st_mode);
   }
 }
@@ -86,15 +104,20 @@ static void set_limit(const char *directory, const struct limit *limit) {
 // Device rules -----------------------------------------------------------------
 
 static void restrict_v1(const char *directory) {
+  char path[PATH_MAX + 64];
   write_in(directory, "devices.deny", "a");
+  snprintf(path, sizeof path, "%s/%s/devices.allow", directory, name);
+  int allow = open(path, O_WRONLY | O_CLOEXEC);
+  check(allow, path);
   for (size_t i = 0; i < COUNT(devices); i++) {
     const struct device *device = &devices[i];
     char major[16] = "*", minor[16] = "*", rule[64];
     if (device->major >= 0) snprintf(major, sizeof major, "%d", device->major);
     if (device->minor >= 0) snprintf(minor, sizeof minor, "%d", device->minor);
     snprintf(rule, sizeof rule, "%c %s:%s %s", device->kind, major, minor, device->access);
-    write_in(directory, "devices.allow", rule);
+    check(write(allow, rule, strlen(rule)), rule);
   }
+  close(allow);
 }
 
 static struct bpf_insn program[256];
@@ -165,6 +188,19 @@ static int has_controller(const char *hierarchy, const char *controller) {
   return !strcmp(hierarchy, controller);
 }
 
+// A new cpuset has neither processors nor memory, and takes no process before it has both.
+static void copy_down(const char *top, const char *file) {
+  char path[PATH_MAX + 64], text[4096];
+  snprintf(path, sizeof path, "%s/%s", top, file);
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+  check(descriptor, path);
+  ssize_t size = read(descriptor, text, sizeof text - 1);
+  check(size, path);
+  close(descriptor);
+  text[size] = 0;
+  write_in(top, file, text);
+}
+
 static void make_v1(const char *hierarchy) {
   char top[PATH_MAX], path[PATH_MAX * 2];
   snprintf(top, sizeof top, TOP "/%s", hierarchy);
@@ -173,17 +209,47 @@ static void make_v1(const char *hierarchy) {
   for (size_t i = 0; has_limits && i < COUNT(limits_v1); i++)
     if (has_controller(hierarchy, limits_v1[i].controller)) set_limit(top, &limits_v1[i]);
   if (!strcmp(hierarchy, "devices")) restrict_v1(top);
+  if (!strcmp(hierarchy, "cpuset")) {
+    copy_down(top, "cpuset.cpus");
+    copy_down(top, "cpuset.mems");
+  }
+}
+
+static int make_all(int is_runtime) {
+  int cgroup = -1;
+  snprintf(name, sizeof name, "hull-floor-%d", getpid());
+  look_around(is_runtime);
+  if (unified) cgroup = make_v2();
+  for (size_t i = 0; i < COUNT(hierarchies); i++)
+    if (is_there[i]) make_v1(hierarchies[i].name);
+  return cgroup;
 }
 
 int make_cgroup(int limited) {
-  int cgroup = -1;
   has_limits = limited;
-  snprintf(name, sizeof name, "hull-floor-%d", getpid());
-  look_around();
-  if (unified) cgroup = make_v2();
-  for (size_t i = 0; i < COUNT(hierarchies); i++)
-    if (is_there[i]) make_v1(hierarchies[i]);
-  return cgroup;
+  return make_all(0);
+}
+
+int make_runtime_cgroup(void) { return make_all(1); }
+
+int use_cgroup(const char *other) {
+  char path[PATH_MAX + 64];
+  snprintf(name, sizeof name, "%s", other);
+  look_around(1);
+  if (!unified) return -1;
+  snprintf(path, sizeof path, "%s/%s", unified, name);
+  return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+// A thread that moves itself, and no other, spares the kernel the lock that keeps all of them
+// from being born or moved meanwhile, and with it an RCU grace period: milliseconds.
+void move_oneself(void) {
+  char top[PATH_MAX];
+  for (size_t i = 0; i < COUNT(hierarchies); i++) {
+    if (!is_there[i]) continue;
+    snprintf(top, sizeof top, TOP "/%s", hierarchies[i].name);
+    write_in(top, "tasks", "0");
+  }
 }
 
 void move_to_cgroup(pid_t child) {
@@ -191,7 +257,7 @@ void move_to_cgroup(pid_t child) {
   snprintf(number, sizeof number, "%d", child);
   for (size_t i = 0; i < COUNT(hierarchies); i++) {
     if (!is_there[i]) continue;
-    snprintf(top, sizeof top, TOP "/%s", hierarchies[i]);
+    snprintf(top, sizeof top, TOP "/%s", hierarchies[i].name);
     write_in(top, "cgroup.procs", number);
   }
 }
@@ -213,7 +279,7 @@ void show_cgroup(void) {
   check(mount("tmpfs", TOP, "tmpfs", SAFE, "mode=755"), TOP);
   if (unified) show("unified", "cgroup2", NULL);
   for (size_t i = 0; i < COUNT(hierarchies); i++)
-    if (is_there[i]) show(hierarchies[i], "cgroup", hierarchies[i]);
+    if (is_there[i]) show(hierarchies[i].name, "cgroup", hierarchies[i].option);
   check(mount(NULL, TOP, NULL, MS_REMOUNT | MS_RDONLY | SAFE, "mode=755"), TOP);
 }
 
@@ -228,7 +294,7 @@ void remove_cgroup(void) {
   char top[PATH_MAX];
   for (size_t i = 0; i < COUNT(hierarchies); i++) {
     if (!is_there[i]) continue;
-    snprintf(top, sizeof top, TOP "/%s", hierarchies[i]);
+    snprintf(top, sizeof top, TOP "/%s", hierarchies[i].name);
     remove_from(top);
   }
   if (unified) remove_from(unified);

@@ -138,7 +138,7 @@ void write_file(const char *path, const char *text, mode_t mode) {
   close(descriptor);
 }
 
-static void fill_dev(void) {
+void fill_dev(void) {
   for (size_t i = 0; i < COUNT(nodes); i++)
     check(mknod(nodes[i].path, S_IFCHR | 0666,
                 makedev(nodes[i].major, nodes[i].minor)),
@@ -319,6 +319,8 @@ static void wait_at_gate(void) {
 
 int main(int argc, char **argv) {
   char rootfs[PATH_MAX], scratch[64];
+  if (argc > 3 && !strncmp(argv[1], "runtime", 7)) return run_bundle(argc, argv);
+  if (argc > 4 && !strcmp(argv[1], "exec")) return exec_in_bundle(argc, argv);
   const struct mode *mode = argc > 3 ? mode_named(argv[1]) : NULL;
   if (!mode) {
     fputs("Usage: floor MODE ROOTFS COMMAND [ARG…]; the modes are in floor.c\n", stderr);

@@ -25,6 +25,16 @@ void move_to_cgroup(pid_t child);  // version 1 only: version 2 is where it is b
 void enter_cgroup(void);           // inside: a namespace
 void show_cgroup(void);            // inside: /sys/fs/cgroup
 void remove_cgroup(void);
+int make_runtime_cgroup(void);        // in all the hierarchies that a runtime uses
+int use_cgroup(const char *name);     // another's
+void move_oneself(void);              // inside, version 1: instead of move_to_cgroup
+
+// floor.c
+void fill_dev(void);  // inside: the nodes and links in /dev
+
+// floor-runtime.c: what an OCI runtime has to do for a bundle.
+int run_bundle(int argc, char **argv);
+int exec_in_bundle(int argc, char **argv);
 
 // floor-privileges.c: Docker's capabilities, its seccomp filter, a keyring.
 void read_filter(void);  // host side

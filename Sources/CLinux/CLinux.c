@@ -70,6 +70,10 @@ int bpf_attach_device_program(int cgroup, int program) {
   return syscall(SYS_bpf, BPF_PROG_ATTACH, &attributes, sizeof attributes);
 }
 
+int eventfd2(unsigned int count, int flags) {
+  return syscall(SYS_eventfd2, count, flags);
+}
+
 // Mounts and file systems
 
 int pivot_root(const char *new_root, const char *put_old) {
@@ -123,6 +127,10 @@ int fsmount(int context, unsigned int flags, unsigned int attributes) {
 int openat2(int dirfd, const char *path, const struct open_how *how,
             size_t size) {
   return syscall(SYS_openat2, dirfd, path, how, size);
+}
+
+long working_directory(char *buffer, size_t size) {
+  return syscall(SYS_getcwd, buffer, size);
 }
 
 dev_t device_number(unsigned int major, unsigned int minor) {

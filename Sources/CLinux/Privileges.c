@@ -84,6 +84,31 @@ int get_limit(int resource, uint64_t *soft, uint64_t *hard) {
   return 0;
 }
 
+int set_scheduling(uint32_t policy, uint64_t flags, int32_t nice, uint32_t priority,
+                   uint64_t runtime, uint64_t deadline, uint64_t period) {
+  // The first 48 bytes, which every kernel since 3.14 knows.
+  struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+  } attributes = {48, policy, flags, nice, priority, runtime, deadline, period};
+  return syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
+int set_io_priority(int io_class, int level) {
+  return syscall(SYS_ioprio_set, 1, 0, io_class << 13 | level);
+}
+
+int set_personality(unsigned long persona) {
+  return syscall(SYS_personality, persona);
+}
+
+int set_affinity(const void *cpus, size_t bytes) {
+  return syscall(SYS_sched_setaffinity, 0, bytes, cpus);
+}
+
 int32_t join_new_session_keyring(void) {
   return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
 }

@@ -68,7 +68,7 @@ public struct Capabilities: Mechanism {
                 effective: kept, permitted: kept,
                 inheritable: sets.inheritable.union(sets.ambient).intersection(ours)),
             naming: CapabilitySet.name, why: "the command needs no more of root's power")
-        for number in sets.ambient.numbers {
+        for number in sets.ambient.intersection(ours).numbers {
             try raiseAmbient(
                 number, named: CapabilitySet.name(of: number),
                 why: "asked for, also without being root")

@@ -15,6 +15,10 @@ public struct ContainerPrivileges: Sendable {
     public var hasNoNewPrivileges = false
     /// The filter on system calls; nil for none.
     public var seccomp: SeccompFilter.Profile? = .standard
+    /// Who answers for calls that the filter has somebody asked about.
+    public var supervision: CallSupervision?
+    /// Whether the command has no keys but its own.
+    public var hasOwnKeyring = true
     /// Below which directory of the sandbox the owner makes directories for it; nil for nowhere.
     public var supervisedDirectory: String?
     /// What of the file system may be used at all; all of it where there are no rules.
@@ -23,6 +27,8 @@ public struct ContainerPrivileges: Sendable {
     public var appArmor: String?
     /// The SELinux label of the command and its files; nil for none.
     public var seLinux: SELinuxLabel.Parts?
+    /// The same as one word, where somebody else has put it together.
+    public var seLinuxLabel: String?
     /// Limits of each process.
     public var limits: [RequestedLimit] = []
 
@@ -36,7 +42,7 @@ public struct ContainerPrivileges: Sendable {
     public func mechanisms(
         in state: StateDirectories = StateDirectories()
     ) throws(KernelError) -> [any Mechanism] {
-        var list: [any Mechanism] = [SessionKeyring()]
+        var list: [any Mechanism] = hasOwnKeyring ? [SessionKeyring()] : []
         // May need CAP_SYS_RESOURCE.
         if !limits.isEmpty { list.append(ProcessLimits(limits)) }
         // Needs CAP_SETPCAP.
@@ -44,11 +50,11 @@ public struct ContainerPrivileges: Sendable {
         let filter = seccomp.map {
             SeccompFilter(
                 $0, for: capabilities.bounding, needing: callsBehindFilter,
-                cachedIn: state.seccompFilters)
+                cachedIn: state.seccompFilters, supervisedBy: supervision)
         }
         // Write to /proc, which a filter or Landlock may forbid. They count from execve on.
         if let appArmor { list.append(AppArmorProfile(appArmor)) }
-        if let seLinux { list.append(SELinuxLabel(seLinux)) }
+        if let label = seLinuxLabel ?? seLinux?.process { list.append(SELinuxLabel(label)) }
         var walls: [any Mechanism] = landlock.isEmpty ? [] : [Landlock(landlock)]
         if let filter { walls.append(filter) }
         // The answers of a second filter count only where the first lets the call pass.

@@ -151,23 +151,7 @@ extension ControlGroup {
         }
         guard let part else { return }
         if part.version == .v1 && limit.v1.controller == "cpuset" { try fillCPUSet(part) }
-        for setting in limit.settings(in: part.version) {
-            try apply(setting, of: limit, in: part.path)
-        }
-    }
-
-    private func apply(
-        _ setting: ControlSetting, of limit: LimitFiles, in directory: String
-    ) throws(KernelError) {
-        var path = "\(directory)/\(setting.file)"
-        if let other = setting.otherFile, fileType(path) == nil { path = "\(directory)/\(other)" }
-        if limit.isOptional && fileType(path) == nil { return }
-        do {
-            try writeControl(path, setting.value, why: limit.why)
-        } catch {
-            throw error.renamed("limit \(limit.option): write \(setting.value) to", path)
-                .advising(limit.advice(for: error.errno))
-        }
+        try limit.write(in: part.path, part.version)
     }
 
     /// What is not restricted in it is what the parent has.
@@ -176,18 +160,6 @@ extension ControlGroup {
             try writeControl(
                 "\(part.path)/\(file)", readControl("\(part.hierarchy.top)/\(file)") ?? "",
                 why: "in version 1 an empty set would take no process")
-        }
-    }
-}
-
-extension LimitFiles {
-    fileprivate func advice(for errno: Errno) -> String {
-        switch errno {
-        case .noSuchFile: "This kernel keeps no such limit; `hull doctor` lists what it has."
-        case Errno(rawValue: ENODEV): "There is no such whole disk (not a partition) here."
-        case .accessDenied, .notPermitted, Errno(rawValue: ENOSPC):
-            "It asks for more than the cgroup above has."
-        default: "The kernel does not take this value, or the cgroup above has less."
         }
     }
 }
@@ -208,7 +180,7 @@ extension ControlGroup {
                 }
             } else if let cgroup = directories.descriptor {
                 try attachDeviceProgram(
-                    DeviceRule.program(allowing: rules), to: cgroup,
+                    DeviceRule.program(following: rules), to: cgroup,
                     why: "asked from here on whenever a device is opened")
             }
         } catch {

@@ -6,11 +6,12 @@ import Kernel
 
 extension DeviceRule {
     // book: begin device-program
-    /// A program that returns 1 for what one of the rules allows, and 0 for all the rest.
+    /// A program that returns 1 for what the rules allow, and 0 for all the rest.
     ///
-    /// It is given three numbers: type and access in one, major, minor. Each rule becomes a
+    /// Of the rules that fit, the last counts: they are asked from the last to the first. The
+    /// program is given three numbers: type and access in one, major, minor. Each rule becomes a
     /// row of tests that jump to the next rule where they do not fit.
-    static func program(allowing rules: [DeviceRule]) -> [BPFInstruction] {
+    static func program(following rules: [DeviceRule]) -> [BPFInstruction] {
         var program: [BPFInstruction] = [
             .load(.kind, fromContext: 0),
             .load(.major, fromContext: 4),
@@ -20,7 +21,7 @@ extension DeviceRule {
             .shiftRight(.access, by: 16),
             .and(.kind, 0xFFFF),
         ]
-        for rule in rules { program += rule.tests }
+        for rule in rules.reversed() { program += rule.tests }
         return program + [.set(.result, 0), .exit]
     }
 
@@ -30,13 +31,20 @@ extension DeviceRule {
         if let kind {
             tests.append { .skip($0, unless: .kind, is: kind == .block ? 1 : 2) }
         }
-        // Whoever asks for more than this rule allows is not helped by it.
-        tests.append { _ in .copy(.scratch, from: .access) }
-        tests.append { _ in .and(.scratch, access.rawValue) }
-        tests.append { .skip($0, unless: .scratch, equals: .access) }
         if let major { tests.append { .skip($0, unless: .major, is: Int32(major)) } }
         if let minor { tests.append { .skip($0, unless: .minor, is: Int32(minor)) } }
-        tests.append { _ in .set(.result, 1) }
+        if isForbidden {
+            // One thing of those asked for is forbidden: so is the whole.
+            tests.append { _ in .copy(.scratch, from: .access) }
+            tests.append { _ in .and(.scratch, access.rawValue) }
+            tests.append { .skip($0, if: .scratch, is: 0) }
+            tests.append { _ in .set(.result, 0) }
+        } else {
+            // What is allowed need not be asked for any more; rules above allow the rest.
+            tests.append { _ in .and(.access, ~access.rawValue) }
+            tests.append { .skip($0, unless: .access, is: 0) }
+            tests.append { _ in .set(.result, 1) }
+        }
         tests.append { _ in .exit }
         var program: [BPFInstruction] = []
         for (index, test) in tests.enumerated() {

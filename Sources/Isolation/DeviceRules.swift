@@ -3,7 +3,8 @@ import Kernel
 /// What may be done with which devices.
 ///
 /// A device node is nothing but a type and two numbers, and whoever has `CAP_MKNOD` can make one
-/// anywhere. These rules are asked when it is opened. What no rule allows is refused.
+/// anywhere. These rules are asked when it is opened. The last that fits counts, and what none
+/// allows is refused.
 public struct DeviceRule: Equatable, Sendable {
     /// What is done with a device.
     public struct Access: OptionSet, Sendable {
@@ -37,8 +38,10 @@ public struct DeviceRule: Equatable, Sendable {
     public var minor: UInt32?
     /// What is allowed.
     public var access: Access
+    /// Whether it is forbidden instead.
+    public var isForbidden = false
 
-    /// A rule; a number that is nil stands for all.
+    /// A rule that allows; a number that is nil stands for all.
     public init(_ kind: Kind?, _ major: UInt32?, _ minor: UInt32?, _ access: Access) {
         self.kind = kind
         self.major = major

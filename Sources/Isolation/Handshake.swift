@@ -10,9 +10,13 @@ import Kernel
 ///     adopt: id maps, cgroups, links         waits
 ///     ──────────────── go ────────────────▶
 ///                                            enter: mounts, names
+///     ◀────────── reached(mechanism) ──────  only for one that needs the host
+///     assist: hooks
+///     ──────────────── go ────────────────▶
 ///     ◀────────── terminal(master) ────────  only with -t
 ///                                            seal: user, capabilities, filters
 ///     ◀────────── watch(listener) ─────────  only with a supervised call
+///     ◀────────── ready ───────────────────  only if it is to wait at a gate
 ///                                            execve
 ///     ◀────────── end of file ─────────────  it worked: close-on-exec closed the channel
 ///       or
@@ -54,20 +58,27 @@ struct HostEnd: ~Copyable {
     /// Tells the sandbox that everything outside is ready.
     func letGo() throws(KernelError) { try channel.send(.go) }
 
-    /// Waits until the command runs.
+    /// Waits until the command runs, or waits at its gate.
     ///
-    /// - Parameter attend: is given what a mechanism watches the sandbox by, and which one it is.
+    /// - Parameters:
+    ///   - assist: is told which mechanism the sandbox waits in the middle of.
+    ///   - attend: is given what a mechanism watches the sandbox by, and which one it is.
     /// - Returns: the master end of the sandbox's terminal, where it has one.
     /// - Throws: what kept the command from running, as the sandbox reported it.
     func awaitExecution(
-        _ attend: (Int, consuming Descriptor) throws(KernelError) -> Void
+        assist: (Int) throws(KernelError) -> Void,
+        attend: (Int, consuming Descriptor) throws(KernelError) -> Void
     ) throws(KernelError) -> Descriptor? {
         var terminal: Descriptor?
         while let message = try channel.receive() {
             switch message {
             case .terminal(let number): terminal = Descriptor(owning: number)
             case .watch(let index, let number): try attend(index, Descriptor(owning: number))
+            case .reached(let index):
+                try assist(index)
+                try letGo()
             case .failed(let error): throw error
+            case .ready: return terminal
             case .go: break
             }
         }
@@ -86,6 +97,15 @@ struct SandboxEnd: ~Copyable {
     func awaitPermission() throws(KernelError) {
         guard case .go = try channel.receive() else { _exit(ExitCode.ours) }
     }
+
+    /// Has the owner assist the mechanism at `index` of the list, and waits meanwhile.
+    func awaitAssistance(in index: Int) throws(KernelError) {
+        try channel.send(.reached(index))
+        try awaitPermission()
+    }
+
+    /// Tells the owner that nothing is left to be done but to start.
+    func becomeReady() throws(KernelError) { try channel.send(.ready) }
 
     /// Hands the owner the master end of this sandbox's terminal.
     func send(terminal: borrowing Descriptor) throws(KernelError) {
@@ -116,6 +136,8 @@ private enum Message {
     case go
     case terminal(CInt)
     case watch(Int, CInt)
+    case reached(Int)
+    case ready
     case failed(KernelError)
 }
 
@@ -135,6 +157,8 @@ private struct Channel: ~Copyable {
         case .go: sent = send([0], with: -1)
         case .terminal(let number): sent = send([1], with: number)
         case .watch(let index, let number): sent = send([3, UInt8(index)], with: number)
+        case .reached(let index): sent = send([4, UInt8(index)], with: -1)
+        case .ready: sent = send([5], with: -1)
         case .failed(let error): sent = send([2] + encode(error), with: -1)
         }
         if sent < 0 { throw KernelError("sendmsg", "the handshake", .current) }
@@ -159,6 +183,8 @@ private struct Channel: ~Copyable {
         case 1: return .terminal(descriptor)
         case 2: return .failed(decode(bytes.dropFirst()))
         case 3: return .watch(Int(bytes.last ?? 0), descriptor)
+        case 4: return .reached(Int(bytes.last ?? 0))
+        case 5: return .ready
         default: return nil
         }
     }

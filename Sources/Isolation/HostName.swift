@@ -5,11 +5,13 @@ public struct HostName: Mechanism {
     /// As the narrator calls it.
     public let name = "uts namespace"
     /// A new UTS namespace.
-    public let namespaces: Namespaces = .uts
+    public let namespaces: Namespaces
     private let hostName: String
 
+    /// - Parameter isJoined: whether the sandbox gets into the namespace in another way.
     /// - Throws: `EINVAL` where it is no name that the kernel takes (1 to 64 bytes).
-    public init(_ hostName: String) throws(KernelError) {
+    public init(_ hostName: String, isJoined: Bool = false) throws(KernelError) {
+        namespaces = isJoined ? [] : .uts
         guard (1...64).contains(hostName.utf8.count), !hostName.utf8.contains(0) else {
             throw KernelError(
                 "host name", hostName.isEmpty ? "\"\"" : hostName, .invalidArgument,

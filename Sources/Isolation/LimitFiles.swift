@@ -6,11 +6,16 @@ struct ControlSetting: Equatable {
     /// What the file is called where another scheduler is in charge.
     let otherFile: String?
     let value: String
+    /// What goes into that other file, which may count differently.
+    let otherValue: String
 
-    init(_ file: String, or otherFile: String? = nil, _ value: String) {
+    init(
+        _ file: String, or otherFile: String? = nil, _ value: String, or otherValue: String? = nil
+    ) {
         self.file = file
         self.otherFile = otherFile
         self.value = value
+        self.otherValue = otherValue ?? value
     }
 }
 
@@ -30,6 +35,54 @@ struct LimitFiles {
 
     func settings(in version: ControlGroupHierarchy.Version) -> [ControlSetting] {
         version == .v1 ? v1.settings : v2.settings
+    }
+}
+
+extension LimitFiles {
+    /// Sets it in a cgroup of the hierarchy that keeps it.
+    ///
+    /// Where two files bind each other, such as memory and memory with swap, raising both takes
+    /// one order and lowering both the other. The kernel knows: what it refuses is tried again.
+    func write(
+        in directory: String, _ version: ControlGroupHierarchy.Version
+    ) throws(KernelError) {
+        var refused: [ControlSetting] = []
+        for setting in settings(in: version) {
+            do {
+                try write(setting, in: directory)
+            } catch {
+                guard error.errno == .invalidArgument, settings(in: version).count > 1 else {
+                    throw error
+                }
+                refused.append(setting)
+            }
+        }
+        for setting in refused { try write(setting, in: directory) }
+    }
+
+    private func write(_ setting: ControlSetting, in directory: String) throws(KernelError) {
+        var (path, value) = ("\(directory)/\(setting.file)", setting.value)
+        if let other = setting.otherFile, fileType(path) == nil {
+            (path, value) = ("\(directory)/\(other)", setting.otherValue)
+        }
+        if isOptional && fileType(path) == nil { return }
+        do {
+            try writeControl(path, value, why: why)
+        } catch {
+            throw error.renamed("limit \(option): write \(value) to", path)
+                .advising(advice(for: error.errno))
+        }
+    }
+
+    private func advice(for errno: Errno) -> String {
+        switch errno {
+        case .noSuchFile: "This kernel keeps no such limit; `hull doctor` lists what it has."
+        case .noSuchDevice: "There is no such whole disk (not a partition) here."
+        case .accessDenied, .notPermitted, .noSpace:
+            "It asks for more than the cgroup above has."
+        case .busy: "More than that is in use already."
+        default: "The kernel does not take this value, or the cgroup above has less."
+        }
     }
 }
 

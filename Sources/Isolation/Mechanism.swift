@@ -9,7 +9,7 @@ import Kernel
 ///     stage 2   ChangeRoot  PIDNamespace  ProcFilesystem
 ///     stage 3   MountNamespace  OverlayRoot  PivotRoot  PIDNamespace  ProcFilesystem  …
 ///
-/// A mechanism does its work in up to five places, in this order:
+/// A mechanism does its work in these places, in this order:
 ///
 ///     the host                       the sandbox
 ///     ────────                       ───────────
@@ -17,10 +17,14 @@ import Kernel
 ///     clone3(namespaces) ──────────▶ is born, waits
 ///     adopt(child)
 ///     go ──────────────────────────▶ enter()
+///     assist(child)                  … waits in the middle of it, if needsHost
 ///                                    (init is forked, the terminal opened)
 ///                                    seal()
+///     attend(watch)
+///                                    (waits at its gate, if it is only created as yet)
+///                                    launch()
 ///                                    execve(command)
-///     attend(watch)                  … runs
+///     started(child)                 … runs
 ///     waits …                        … ends
 ///     release()
 ///
@@ -32,6 +36,9 @@ public protocol Mechanism {
 
     /// The namespaces that the sandbox has to be born in.
     var namespaces: Namespaces { get }
+
+    /// The namespaces, open, of others that it has to be born in; see ``JoinedNamespaces``.
+    var birthplaces: [OpenNamespace] { get }
 
     /// The open directory of the cgroup that it has to be born in; see `CLONE_INTO_CGROUP`.
     var cgroup: CInt? { get }
@@ -55,7 +62,13 @@ public protocol Mechanism {
     /// In the sandbox, before the command.
     func enter() throws(KernelError)
 
-    /// In the sandbox, as the very last thing before the command.
+    /// Whether the sandbox waits, once it has entered this, for ``assist(_:)``.
+    var needsHost: Bool { get }
+
+    /// On the host, while the sandbox waits in the middle of entering.
+    mutating func assist(_ child: ProcessID) throws(KernelError)
+
+    /// In the sandbox, as the last thing before the command may start.
     ///
     /// For what would be in the sandbox's own way before: privileges go here. An init of ours
     /// is sealed in the same way as the command that it looks after.
@@ -66,6 +79,12 @@ public protocol Mechanism {
 
     /// On the host, once the command runs: what ``watch`` was in the sandbox.
     mutating func attend(_ watch: consuming Descriptor) throws(KernelError)
+
+    /// In the sandbox, sealed and told to start: the very last thing before the command.
+    func launch() throws(KernelError)
+
+    /// On the host, once the command has been started.
+    mutating func started(_ child: ProcessID) throws(KernelError)
 
     /// On the host, after the sandbox has gone, in reverse order.
     ///
@@ -87,6 +106,8 @@ extension Mechanism {
     public var closesDescriptors: Bool { false }
     /// No new namespace.
     public var namespaces: Namespaces { [] }
+    /// Nobody else's namespaces.
+    public var birthplaces: [OpenNamespace] { [] }
     /// The owner's cgroup.
     public var cgroup: CInt? { nil }
     /// Nothing has to stay open.
@@ -99,12 +120,20 @@ extension Mechanism {
     public mutating func adopt(_ child: ProcessID) throws(KernelError) {}
     /// Nothing to do inside.
     public func enter() throws(KernelError) {}
+    /// Needs nothing of the host's on the way.
+    public var needsHost: Bool { false }
+    /// Nothing to do meanwhile.
+    public mutating func assist(_ child: ProcessID) throws(KernelError) {}
     /// Nothing to take away.
     public func seal(_ process: SealedProcess) throws(KernelError) {}
     /// Nothing to watch.
     public var watch: CInt? { nil }
     /// Nothing comes.
     public mutating func attend(_ watch: consuming Descriptor) throws(KernelError) {}
+    /// Nothing left to do.
+    public func launch() throws(KernelError) {}
+    /// Nothing to do about it.
+    public mutating func started(_ child: ProcessID) throws(KernelError) {}
     /// Nothing to give back.
     public mutating func release() throws(KernelError) {}
 }

@@ -30,6 +30,21 @@ public struct RequestedLimit: Equatable, Sendable {
         limit = ResourceLimit(soft: soft, hard: hard)
     }
 
+    /// - Parameter name: as `getrlimit(2)` has it, such as `RLIMIT_NOFILE`.
+    /// - Throws: `EINVAL` where there is no such limit, or SOFT is more than HARD.
+    public init(named name: String, soft: UInt64, hard: UInt64) throws(KernelError) {
+        let known = LimitedResource.allCases.first { "RLIMIT_" + $0.name.uppercased() == name }
+        guard let known, soft <= hard else {
+            throw KernelError(
+                "rlimit", name, .invalidArgument,
+                remedy: known == nil
+                    ? "`getrlimit(2)` lists those that there are."
+                    : "The soft limit, \(soft), must not be above the hard one, \(hard).")
+        }
+        resource = known
+        limit = ResourceLimit(soft: soft, hard: hard)
+    }
+
     private static func number(_ text: String) -> UInt64? {
         if text == "unlimited" || text == "-1" { return ResourceLimit.unlimited }
         return UInt64(text)

@@ -3,7 +3,7 @@ import Kernel
 
 /// The cgroup of a sandbox that runs, from outside: to be read and to be frozen.
 public struct RunningControlGroup: Sendable {
-    private let directories: [String]
+    let directories: [String]
 
     /// - Parameter directories: one for each hierarchy; see ``ControlGroup/locate()``.
     public init(directories: [String]) { self.directories = directories }

@@ -28,7 +28,7 @@ public struct RunningProcess: Equatable, Sendable {
         started = words[1]
     }
 
-    /// Whether it still runs.
+    /// Whether it still runs. One that has ended and was not waited for does not.
     public var isRunning: Bool { Self.start(of: id) == started }
 
     /// The name in the second field may hold anything, a parenthesis too: fields count from the
@@ -37,8 +37,9 @@ public struct RunningProcess: Equatable, Sendable {
         let text: String
         do { text = try readText("/proc/\(id.rawValue)/stat") } catch { return nil }
         let fields = split(split(text, at: ")").last ?? "", at: " ")
-        // Behind the parenthesis comes field 3; the start is field 22.
-        return fields.count > 20 ? fields[20] : nil
+        // Behind the parenthesis comes field 3, the state; the start is field 22.
+        if fields.count <= 20 || fields[1] == "Z" || fields[1] == "X" { return nil }
+        return fields[20]
     }
 }
 

@@ -59,17 +59,17 @@ public struct SELinuxLabel: Mechanism {
 
     /// As the narrator calls it.
     public let name = "selinux"
-    private let label: Parts
+    private let label: String
 
     /// Puts the command under this label.
-    public init(_ label: Parts) { self.label = label }
+    public init(_ label: String) { self.label = label }
 
     /// Asks the host: a kernel runs with SELinux or without.
     public func prepare() throws(KernelError) {
         let systems = (try? readText("/proc/filesystems")) ?? ""
         guard split(systems, at: "\n").contains(where: { $0.hasSuffix("\tselinuxfs") }) else {
             throw KernelError(
-                "selinux", label.process, Errno(rawValue: EOPNOTSUPP),
+                "selinux", label, Errno(rawValue: EOPNOTSUPP),
                 remedy: "This kernel runs without SELinux; `hull doctor` says what is missing.")
         }
     }
@@ -80,9 +80,9 @@ public struct SELinuxLabel: Mechanism {
         guard process == .command else { return }
         do {
             try setExecutionLabel(
-                label.process, at: ["exec"], why: "the command starts under this label")
+                label, at: ["exec"], why: "the command starts under this label")
         } catch {
-            throw error.renamed("selinux", label.process).advising(
+            throw error.renamed("selinux", label).advising(
                 "Does the machine's policy know it? `sestatus` shows which policy is loaded.")
         }
     }

@@ -25,19 +25,48 @@ public struct Sandbox {
     public mutating func run() throws(KernelError) -> ExitStatus {
         var failure: KernelError?
         var status = ExitStatus.exited(ExitCode.ours)
-        do { status = try start() } catch { failure = error }
-        for index in mechanisms.indices.prefix(begun).reversed() {
-            Narrator.chapter(mechanisms[index].name, "release")
-            // What went wrong first is what the user has to know.
-            do { try mechanisms[index].release() } catch { failure = failure ?? error }
+        do {
+            status = try start { supervisor, terminal throws(KernelError) in
+                try supervisor.wait(relaying: terminal)
+            }
+        } catch {
+            failure = error
         }
+        // What went wrong first is what the user has to know.
+        do { try release() } catch { failure = failure ?? error }
         if let failure { throw failure }
         return status
     }
     // book: end sandbox-run
 
+    /// Builds the sandbox and leaves it to itself: its command runs, or waits at its gate. The
+    /// process has to be detached; see ``SandboxedProcess/isDetached``.
+    ///
+    /// - Returns: its process. What the mechanisms hold is to be given back by whoever ends it.
+    /// - Throws: what kept it from coming so far. Nothing is left behind then.
+    public mutating func detach() throws(KernelError) -> ProcessID {
+        do {
+            return try start { supervisor, _ throws(KernelError) in supervisor.child }
+        } catch {
+            do { try release() } catch {}
+            throw error
+        }
+    }
+
+    private mutating func release() throws(KernelError) {
+        var failure: KernelError?
+        for index in mechanisms.indices.prefix(begun).reversed() {
+            Narrator.chapter(mechanisms[index].name, "release")
+            do { try mechanisms[index].release() } catch { failure = failure ?? error }
+        }
+        begun = 0
+        if let failure { throw failure }
+    }
+
     // book: begin sandbox-start
-    private mutating func start() throws(KernelError) -> ExitStatus {
+    private mutating func start<Result>(
+        then body: (inout Supervisor, consuming Descriptor?) throws(KernelError) -> Result
+    ) throws(KernelError) -> Result {
         for index in mechanisms.indices {
             begun = index + 1
             Narrator.chapter(mechanisms[index].name, "prepare")
@@ -52,7 +81,7 @@ public struct Sandbox {
         var supervisor = Supervisor(of: child, running: process, signals: signals)
         do {
             let terminal = try introduce(child, over: handshake)
-            return try supervisor.wait(relaying: terminal)
+            return try body(&supervisor, terminal)
         } catch {
             try supervisor.killAndReap()
             throw error
@@ -62,18 +91,21 @@ public struct Sandbox {
 
     private func cloneChild() throws(KernelError) -> ProcessID? {
         var namespaces = Namespaces()
+        var birthplaces: [OpenNamespace] = []
         var cgroup: CInt?
         for mechanism in mechanisms {
             namespaces.formUnion(mechanism.namespaces)
+            birthplaces += mechanism.birthplaces
             cgroup = cgroup ?? mechanism.cgroup
         }
         return try clone(
-            into: namespaces, cgroup: cgroup, why: "a process that starts out set apart")
+            into: namespaces, from: birthplaces, cgroup: cgroup,
+            why: "a process that starts out set apart")
     }
 
     /// Does what has to be done to the child from outside and lets it go.
     ///
-    /// - Returns: the master end of its terminal, where it has one.
+    /// - Returns: the master end of its terminal, where it has one that is ours to carry.
     private mutating func introduce(
         _ child: ProcessID, over handshake: consuming Handshake
     ) throws(KernelError) -> Descriptor? {
@@ -83,14 +115,23 @@ public struct Sandbox {
         }
         let host = handshake.takeHostEnd()
         try host.letGo()
-        let terminal = try host.awaitExecution {
-            index, watch throws(KernelError) in
-            guard mechanisms.indices.contains(index) else { return }
-            Narrator.chapter(mechanisms[index].name, "attend")
-            try mechanisms[index].attend(watch)
-        }
+        let terminal = try host.awaitExecution(
+            assist: { index throws(KernelError) in
+                guard mechanisms.indices.contains(index) else { return }
+                Narrator.chapter(mechanisms[index].name, "assist")
+                try mechanisms[index].assist(child)
+            },
+            attend: { index, watch throws(KernelError) in
+                guard mechanisms.indices.contains(index) else { return }
+                Narrator.chapter(mechanisms[index].name, "attend")
+                try mechanisms[index].attend(watch)
+            })
         Narrator.sandboxIsSilent()
-        return terminal
+        for index in mechanisms.indices where process.startGate == nil {
+            Narrator.chapter(mechanisms[index].name, "started")
+            try mechanisms[index].started(child)
+        }
+        return try process.handOver(terminal)
     }
 
     /// What the child does between `clone3(2)` and `execve(2)`.
@@ -107,18 +148,21 @@ public struct Sandbox {
 
     // book: begin sandbox-enter
     private func enter(watching channel: borrowing SandboxEnd) throws(KernelError) {
-        try dieWithParent(why: "whoever kills the owner of the sandbox kills the sandbox")
+        if !process.isDetached {
+            try dieWithParent(why: "whoever kills the owner of the sandbox kills the sandbox")
+        }
         // It may have been killed before we asked for that.
         channel.endIfOwnerIsGone()
         if mechanisms.contains(where: \.closesDescriptors) { try closeInherited(but: channel) }
         // The modes that the mechanisms ask for are meant as they are written.
         umask(0)
-        for mechanism in mechanisms {
+        for (index, mechanism) in mechanisms.enumerated() {
             Narrator.chapter(mechanism.name, "enter")
             try mechanism.enter()
+            if mechanism.needsHost { try channel.awaitAssistance(in: index) }
         }
         // Another user id makes the kernel forget the first request.
-        if mechanisms.contains(where: { $0.namespaces.contains(.user) }) {
+        if !process.isDetached, mechanisms.contains(where: { $0.namespaces.contains(.user) }) {
             try dieWithParent(why: "once more: the kernel forgets it when ids change")
             channel.endIfOwnerIsGone()
         }
@@ -128,7 +172,7 @@ public struct Sandbox {
 
     /// See ``ClosedDescriptors``.
     private func closeInherited(but channel: borrowing SandboxEnd) throws(KernelError) {
-        var kept = [channel.number]
+        var kept = [channel.number] + process.keptDescriptors
         for mechanism in mechanisms { kept += mechanism.descriptors }
         try closeDescriptors(but: kept, why: "the owner's open files are no way out for the image")
     }

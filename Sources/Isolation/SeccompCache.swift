@@ -16,11 +16,8 @@ struct SeccompCache {
     ///   - choices: whatever else the filter depends on.
     init(_ profile: [UInt8], _ choices: String, in directory: String) {
         self.directory = directory
-        var library = "none"
-        if let version = seccomp_version() {
-            library = "\(version.pointee.major).\(version.pointee.minor).\(version.pointee.micro)"
-        }
-        let text = "1 \(kernelRelease()) \(library) \(seccomp_arch_native()) \(choices)\n"
+        let text =
+            "1 \(kernelRelease()) \(SeccompFilter.library) \(seccomp_arch_native()) \(choices)\n"
         key = Array(text.utf8) + profile
     }
 

@@ -15,12 +15,18 @@ struct SeccompCompiler: ~Copyable {
     private let capabilities: CapabilitySet
     /// What errors call the profile.
     private let name: String
+    private let passesOverUnknown: Bool
     private var lastNumber: CInt = 0
 
-    /// - Parameter capabilities: the container's, which Docker's conditions ask for.
+    /// - Parameters:
+    ///   - capabilities: the container's, which Docker's conditions ask for.
+    ///   - passesOverUnknown: whether calls that libseccomp does not know are no error: a profile
+    ///     that an engine has made is meant for every machine.
     init(
-        _ profile: SeccompProfile, for capabilities: CapabilitySet, named name: String
+        _ profile: SeccompProfile, for capabilities: CapabilitySet, named name: String,
+        passesOverUnknown: Bool = false
     ) throws(KernelError) {
+        self.passesOverUnknown = passesOverUnknown
         guard let context = seccomp_init(profile.defaultAction.number) else {
             throw KernelError("seccomp_init", name, .invalidArgument)
         }
@@ -117,6 +123,7 @@ struct SeccompCompiler: ~Copyable {
     /// Docker's profile has some of the first kind. Not allowing one is safe; not denying one,
     /// when the profile says so, is not.
     private func checkUnknown(_ name: String, _ action: SeccompAction) throws(KernelError) {
+        if passesOverUnknown { return }
         let isNewer = SeccompFilter.callsOfDefaultProfile.contains(name)
         if isNewer && (action == .allow || action == .log) { return }
         throw error(
@@ -240,4 +247,21 @@ extension SeccompArgument {
             }
         return scmp_arg_cmp(arg: index, op: op, datum_a: value, datum_b: second)
     }
+}
+
+extension SeccompFilter {
+    /// The version of libseccomp.
+    public static var library: String {
+        guard let version = seccomp_version()?.pointee else { return "none" }
+        return "\(version.major).\(version.minor).\(version.micro)"
+    }
+
+    /// The architectures that a profile may name.
+    public static let architectures = [
+        "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_MIPS", "SCMP_ARCH_MIPS64",
+        "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL", "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32",
+        "SCMP_ARCH_PPC", "SCMP_ARCH_PPC64", "SCMP_ARCH_PPC64LE", "SCMP_ARCH_RISCV64",
+        "SCMP_ARCH_S390", "SCMP_ARCH_S390X", "SCMP_ARCH_X32", "SCMP_ARCH_X86",
+        "SCMP_ARCH_X86_64",
+    ]
 }

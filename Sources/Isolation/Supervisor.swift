@@ -10,7 +10,8 @@ struct Supervisor: ~Copyable {
         SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGWINCH, SIGCONT,
     ]
 
-    private let child: ProcessID
+    /// The sandbox.
+    let child: ProcessID
     private let process: SandboxedProcess
     private let signals: SignalQueue
     private var interrupts = 0

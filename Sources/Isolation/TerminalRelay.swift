@@ -112,6 +112,12 @@ struct TerminalRelay: ~Copyable {
     }
 }
 
+/// Makes a terminal so large. See `ioctl_tty(2)`, `TIOCSWINSZ`.
+func setWindowSize(of terminal: borrowing Descriptor, to size: TerminalSize) {
+    var size = winsize(ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0)
+    _ = ioctl(terminal.number, UInt(TIOCSWINSZ), &size)
+}
+
 /// Gives a terminal the size of the one that standard input, output or error is.
 /// See `ioctl_tty(2)`, `TIOCSWINSZ`.
 func copyWindowSize(to terminal: borrowing Descriptor) {

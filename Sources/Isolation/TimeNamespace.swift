@@ -27,6 +27,15 @@ public struct TimeNamespace: Mechanism {
         offsets = lines
     }
 
+    /// - Parameter offsets: of the clocks `monotonic` and `boottime`.
+    public init(offsets: [(clock: String, seconds: Int, nanoseconds: Int)]) {
+        var lines = ""
+        for offset in offsets {
+            lines += "\(offset.clock) \(offset.seconds) \(offset.nanoseconds)\n"
+        }
+        self.offsets = lines
+    }
+
     // book: begin time-enter
     /// Makes the namespace, sets its clocks, and enters it.
     ///

@@ -38,10 +38,13 @@ public final class UserIdentity: Mechanism {
             try keepCapabilities(why: "what may be kept is decided next, not by the change of user")
             if process == .command { handOverTerminal() }
         }
+        let diesWithOwner = diesWithParent
         try setUser(account.user, why: "from here on it counts as this user")
         // The kernel forgets it with every change of user; see prctl(2). That the owner has not
         // died in between is looked at before the command is executed.
-        try dieWithParent(why: "asked for again: the change of user has cancelled it")
+        if diesWithOwner {
+            try dieWithParent(why: "asked for again: the change of user has cancelled it")
+        }
     }
     // book: end user-seal
 

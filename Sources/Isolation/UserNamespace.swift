@@ -36,17 +36,20 @@ public struct UserNamespace: Mechanism {
     }
     // book: end user-adopt
 
-    // book: begin user-enter
-    /// Becomes the namespace's root. Before the first mount, so that what is made is root's.
-    public func enter() throws(KernelError) {
-        // Groups first: the user's change takes away the right to it.
-        try SupplementaryGroups().enter()
-        try setGroup(0, why: "until now it was a group that the map may not even know")
-        try setUser(0, why: "root, of this namespace and of nothing else")
-        try showInProc(why: "a change of ids hides /proc/self, even from the process itself")
-    }
-    // book: end user-enter
+    /// Before the first mount, so that what is made is root's.
+    public func enter() throws(KernelError) { try becomeRootOfUserNamespace() }
 }
+
+// book: begin user-enter
+/// Becomes the root of the user namespace that this process is in.
+func becomeRootOfUserNamespace() throws(KernelError) {
+    // Groups first: the user's change takes away the right to it.
+    try SupplementaryGroups().enter()
+    try setGroup(0, why: "until now it was a group that the map may not even know")
+    try setUser(0, why: "root, of this namespace and of nothing else")
+    try showInProc(why: "a change of ids hides /proc/self, even from the process itself")
+}
+// book: end user-enter
 
 extension [IDMap] {
     /// As the kernel's files take it: a line for each.

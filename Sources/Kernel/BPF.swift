@@ -50,11 +50,11 @@ public struct BPFInstruction: Equatable, Sendable {
     ) -> BPFInstruction {
         BPFInstruction(0x55, register, offset: count, constant: constant)
     }
-    /// Passes over `count` instructions where two registers differ.
+    /// Passes over `count` instructions where a register holds this.
     public static func skip(
-        _ count: Int16, unless register: BPFRegister, equals other: BPFRegister
+        _ count: Int16, if register: BPFRegister, is constant: Int32
     ) -> BPFInstruction {
-        BPFInstruction(0x5D, register, source: other, offset: count)
+        BPFInstruction(0x15, register, offset: count, constant: constant)
     }
     /// Ends the program.
     public static let exit = BPFInstruction(0x95, BPFRegister(number: 0))

@@ -41,6 +41,19 @@ public func moveProcess(
     ) { Glibc.write(number, value, value.utf8.count) }
 }
 
+/// Moves this process, which has one thread, into a version 1 cgroup. See `cgroups(7)`, "tasks".
+///
+/// - Parameter door: the open file `tasks` in `directory`.
+public func moveOneself(
+    through door: CInt, into directory: String, why: StaticString
+) throws(KernelError) {
+    let path = directory + "/tasks"
+    try systemCall(
+        "write", [.symbol("\(door)<\(path)>"), .text("0"), .number(1)], on: path, why: why,
+        shell: "echo 0 > \(quoteShell(path))"
+    ) { Glibc.write(door, "0", 1) }
+}
+
 /// Removes an empty directory. See `rmdir(2)`.
 public func removeDirectory(_ path: String, why: StaticString) throws(KernelError) {
     try systemCall(

@@ -45,11 +45,32 @@ extension ControlGroupHierarchy {
         return within
     }
 
+    /// All that are mounted, those too that only count or name; version 2 first, then by mount.
+    ///
+    /// ``top`` is the cgroup that this process is in.
+    public static func mounted() throws(KernelError) -> [ControlGroupHierarchy] {
+        let own = OwnControlGroups(try readFile("/proc/self/cgroup"))
+        var v1: [ControlGroupHierarchy] = []
+        var v2: [ControlGroupHierarchy] = []
+        for mount in controlGroupMounts(try readFile("/proc/self/mountinfo"), allControllers) {
+            let path = own.path(in: mount)
+            let isSeen = path != "/" && !split(path, at: "/").contains("..")
+            let top = isSeen ? mount.mountPoint + path : mount.mountPoint
+            if mount.version == .v2 {
+                guard v2.isEmpty else { continue }
+                v2.append(mount.hierarchy(controllers: controllersV2(mount.mountPoint), top))
+            } else if !v1.contains(where: { $0.controllers == mount.controllers }) {
+                v1.append(mount.hierarchy(controllers: mount.controllers, top))
+            }
+        }
+        return v2 + v1
+    }
+
     private static func usable() throws(KernelError) -> [ControlGroupHierarchy] {
         let own = OwnControlGroups(try readFile("/proc/self/cgroup"))
         var v1: [ControlGroupHierarchy] = []
         var v2: [ControlGroupHierarchy] = []
-        for mount in controlGroupMounts(try readFile("/proc/self/mountinfo")) {
+        for mount in controlGroupMounts(try readFile("/proc/self/mountinfo"), knownControllers) {
             guard let top = topmostWritable(mount, own.path(in: mount)) else { continue }
             if mount.version == .v2 {
                 // Mounted twice, it is still the same one.
@@ -112,14 +133,14 @@ private struct ControlGroupMount {
     }
 }
 
-/// See `proc_pid_mountinfo(5)`; of version 1 only those hierarchies that we have a use for.
-private func controlGroupMounts(_ mountinfo: [UInt8]) -> [ControlGroupMount] {
+/// See `proc_pid_mountinfo(5)`; of version 1 only those hierarchies that have one of `wanted`.
+private func controlGroupMounts(_ mountinfo: [UInt8], _ wanted: [String]) -> [ControlGroupMount] {
     var mounts: [ControlGroupMount] = []
     for line in lines(of: mountinfo, holding: " - cgroup") {
         let words = split(line, at: " ")
         guard let dash = words.firstIndex(of: "-"), words.count == dash + 4 else { continue }
         let isV2 = words[dash + 1] == "cgroup2"
-        let controllers = isV2 ? [] : knownControllers(words[dash + 3])
+        let controllers = isV2 ? [] : controllers(in: words[dash + 3], wanted)
         if !isV2 && controllers.isEmpty { continue }
         mounts.append(
             ControlGroupMount(
@@ -129,10 +150,22 @@ private func controlGroupMounts(_ mountinfo: [UInt8]) -> [ControlGroupMount] {
     return mounts
 }
 
-private func knownControllers(_ options: String) -> [String] {
-    let known = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"]
+/// Those of version 1 that a sandbox of the engine's is limited by.
+private let knownControllers = [
+    "cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids",
+]
+
+/// All that version 1 has had.
+private let allControllers =
+    knownControllers + ["net_cls", "net_prio", "perf_event", "hugetlb", "rdma", "misc"]
+
+/// A hierarchy without controllers has a name, as the service manager's `name=systemd`.
+private func controllers(in options: String, _ wanted: [String]) -> [String] {
     var found: [String] = []
-    for option in split(options, at: ",") where known.contains(option) { found.append(option) }
+    for option in split(options, at: ",") {
+        let isName = option.hasPrefix("name=") && wanted.count == allControllers.count
+        if isName || wanted.contains(option) { found.append(option) }
+    }
     return found
 }
 

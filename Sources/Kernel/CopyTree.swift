@@ -22,6 +22,14 @@ public func copyTree(
     try copyAttributes(of: here, try fileStatus(here, from), from: from, to: to)
 }
 
+/// Copies what is in one open directory into another. See ``copyTree(_:to:why:)``.
+public func copyEntries(
+    of from: borrowing Descriptor, into to: borrowing Descriptor
+) throws(KernelError) {
+    var copy = TreeCopy(to: to)
+    try copy.copyEntries(of: from, to: to, path: [])
+}
+
 private struct TreeCopy: ~Copyable {
     private let root: CInt
     /// Where the first name of each file is that has several.

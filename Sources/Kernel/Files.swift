@@ -197,3 +197,11 @@ public struct DeviceNode: Equatable, Sendable {
         mode = status.st_mode & 0o777
     }
 }
+
+/// Gives a file to another user. See `chown(2)`.
+public func changeOwner(_ path: String, user: uid_t, why: StaticString) throws(KernelError) {
+    try systemCall(
+        "lchown", [.text(path), .number(Int(user)), .symbol("-1")], on: path, why: why,
+        shell: "chown -h \(user) \(quoteShell(path))"
+    ) { lchown(path, user, gid_t.max) }
+}

@@ -54,6 +54,61 @@ public struct FilesystemContext: ~Copyable {
         ) { fsconfig_create(number) }
     }
 
+    /// A mount of it with these attributes, at no place as yet. See `fsmount(2)`.
+    public borrowing func mount(
+        with attributes: MountAttributes, why: StaticString
+    ) throws(KernelError) -> Descriptor {
+        let number = context.number
+        let mount = try systemCall(
+            "fsmount",
+            [.number(Int(number)), .symbol("FSMOUNT_CLOEXEC"), .symbol(attributes.symbols)],
+            on: type, why: why
+        ) {
+            fsmount(
+                number, UInt32(linux_FSMOUNT_CLOEXEC),
+                UInt32(truncatingIfNeeded: attributes.rawValue))
+        }
+        return Descriptor(owning: mount)
+    }
+
+    /// The file system of an open mount, to be configured once more. See `fspick(2)`.
+    public init(of mount: borrowing Descriptor, _ type: String, why: StaticString)
+        throws(KernelError)
+    {
+        let number = mount.number
+        let opened = try systemCall(
+            "fspick",
+            [
+                .number(Int(number)), .text(""), .symbol("FSPICK_EMPTY_PATH|FSPICK_CLOEXEC"),
+            ],
+            on: type, why: why
+        ) { fspick(number, "", UInt32(linux_FSPICK_EMPTY_PATH | linux_FSPICK_CLOEXEC)) }
+        self.type = type
+        context = Descriptor(owning: opened)
+    }
+
+    /// Changes it as it was chosen.
+    public borrowing func reconfigure(why: StaticString) throws(KernelError) {
+        let number = context.number
+        try systemCall(
+            "fsconfig",
+            [.number(Int(number)), .symbol("FSCONFIG_CMD_RECONFIGURE"), .null, .null, .number(0)],
+            on: type, why: why
+        ) { fsconfig_reconfigure(number) }
+    }
+
+    /// What the kernel has to say about a call that failed; nil where it says nothing.
+    public borrowing func complaint() -> String? {
+        var text = [CChar](repeating: 0, count: 512)
+        let count = read(context.number, &text, 511)
+        // It begins with the kind of message, such as `e ` for an error.
+        guard count > 2 else { return nil }
+        text[count] = 0
+        var message = String(cString: text).dropFirst(2)
+        if message.hasSuffix("\n") { message = message.dropLast() }
+        return String(message)
+    }
+
     /// A mount of it, at no place as yet. See `fsmount(2)`.
     ///
     /// - Parameters:

@@ -44,7 +44,8 @@ private func becomeHelper(
 }
 
 /// See `pipe(7)`.
-private struct Pipe {
+/// Two ends: what is written into the one is read from the other. See `pipe(2)`.
+struct Pipe {
     let reading: CInt
     let writing: CInt
 

@@ -25,13 +25,23 @@ public struct MountFlags: OptionSet, Sendable {
     public static let recursive = MountFlags(MS_REC)
     /// Mounts and unmounts neither come in from other namespaces nor go out.
     public static let `private` = MountFlags(MS_PRIVATE)
+    /// Mounts and unmounts come in from other namespaces and do not go out.
+    public static let slave = MountFlags(MS_SLAVE)
+    /// Mounts and unmounts come in from other namespaces and go out.
+    public static let shared = MountFlags(MS_SHARED)
+    /// Private, and not to be bind-mounted.
+    public static let unbindable = MountFlags(MS_UNBINDABLE)
+    /// To another place.
+    public static let move = MountFlags(MS_MOVE)
     /// Every access updates the access time.
     public static let strictAccessTime = MountFlags(MS_STRICTATIME)
 
     private static let names: [(MountFlags, String)] = [
         (.readOnly, "MS_RDONLY"), (.noSetUID, "MS_NOSUID"), (.noDevices, "MS_NODEV"),
         (.noExecution, "MS_NOEXEC"), (.remount, "MS_REMOUNT"), (.bind, "MS_BIND"),
-        (.recursive, "MS_REC"), (.private, "MS_PRIVATE"), (.strictAccessTime, "MS_STRICTATIME"),
+        (.move, "MS_MOVE"), (.recursive, "MS_REC"), (.unbindable, "MS_UNBINDABLE"),
+        (.private, "MS_PRIVATE"), (.slave, "MS_SLAVE"), (.shared, "MS_SHARED"),
+        (.strictAccessTime, "MS_STRICTATIME"),
     ]
 
     /// The symbols, in the order of their bits, as strace shows them.
@@ -40,10 +50,20 @@ public struct MountFlags: OptionSet, Sendable {
         return set.isEmpty ? "0" : set.joined(separator: "|")
     }
 
+    /// The word of mount(8), for `--make-`.
+    fileprivate var propagationWord: String? {
+        contains(.private)
+            ? "private"
+            : contains(.slave)
+                ? "slave"
+                : contains(.shared) ? "shared" : contains(.unbindable) ? "unbindable" : nil
+    }
+
     /// The words of mount(8), for `-o`.
     fileprivate var words: [String] {
         let all: [(MountFlags, String)] = [
-            (.remount, "remount"), (.bind, contains(.recursive) ? "rbind" : "bind"),
+            (.remount, "remount"), (.move, "move"),
+            (.bind, contains(.recursive) ? "rbind" : "bind"),
             (.readOnly, "ro"), (.noSetUID, "nosuid"), (.noDevices, "nodev"),
             (.noExecution, "noexec"), (.strictAccessTime, "strictatime"),
         ]
@@ -71,8 +91,8 @@ public func mount(
 private func mountCommand(
     _ source: String?, _ target: String, _ type: String?, _ flags: MountFlags, _ options: String?
 ) -> String {
-    if flags.contains(.private) {
-        return "mount --make-\(flags.contains(.recursive) ? "r" : "")private \(quoteShell(target))"
+    if let word = flags.propagationWord {
+        return "mount --make-\(flags.contains(.recursive) ? "r" : "")\(word) \(quoteShell(target))"
     }
     var words = ["mount"]
     if let type { words += ["-t", type] }

@@ -34,7 +34,8 @@ public struct Namespaces: OptionSet, Hashable, Sendable {
         (.time, "CLONE_NEWTIME", "--time"),
     ]
 
-    var symbols: String {
+    /// The symbols, as strace shows them.
+    public var symbols: String {
         let set = Namespaces.names.filter { contains($0.0) }.map(\.symbol)
         return set.isEmpty ? "0" : set.joined(separator: "|")
     }
@@ -56,17 +57,54 @@ public struct ProcessID: RawRepresentable, Hashable, Sendable {
     public init(rawValue: pid_t) { self.rawValue = rawValue }
 }
 
+/// A namespace that is there already, and open. See `setns(2)`.
+public struct OpenNamespace: Sendable {
+    /// Which kind it is.
+    public let kind: Namespaces
+    /// Its descriptor.
+    public let number: CInt
+
+    /// The namespace that `number` is open for.
+    public init(_ kind: Namespaces, _ number: CInt) {
+        self.kind = kind
+        self.number = number
+    }
+}
+
 /// Makes a process that starts in new namespaces. Returns twice, as `fork(2)` does.
 ///
 /// Only a process with a single thread may call this: the child goes on running
 /// Swift, and a lock held by a thread that was not copied would never be released.
 /// See `clone3(2)`.
 /// - Parameters:
+///   - birthplaces: namespaces of others that it is to be born in; see ``GoBetween``.
 ///   - cgroup: the open directory of the cgroup to start in; nil for the parent's.
 ///   - isSandbox: false for a helper, which a shell starts by itself.
 /// - Returns: the child's number in the parent, nil in the child.
 public func clone(
-    into namespaces: Namespaces, cgroup: CInt? = nil, isSandbox: Bool = true, why: StaticString
+    into namespaces: Namespaces, from birthplaces: [OpenNamespace] = [], cgroup: CInt? = nil,
+    isSandbox: Bool = true, why: StaticString
+) throws(KernelError) -> ProcessID? {
+    if birthplaces.isEmpty {
+        return try cloneHere(into: namespaces, cgroup: cgroup, isSandbox: isSandbox, why: why)
+    }
+    if birthplaces.contains(where: { $0.kind == .user }) {
+        return try GoBetween(birthplaces).clone(into: namespaces, cgroup: cgroup)
+    }
+    let home = try Descriptor.open("/proc/self/ns/pid", O_RDONLY)
+    for place in birthplaces {
+        try enterNamespace(
+            place.number, place.kind, why: "the next child is born in it; we ourselves stay")
+    }
+    let child = try cloneHere(into: namespaces, cgroup: cgroup, isSandbox: isSandbox, why: why)
+    if child != nil {
+        try enterNamespace(home.number, .pid, why: "the children after that are ours again")
+    }
+    return child
+}
+
+private func cloneHere(
+    into namespaces: Namespaces, cgroup: CInt?, isSandbox: Bool, why: StaticString
 ) throws(KernelError) -> ProcessID? {
     var arguments = clone_args()
     arguments.flags = namespaces.rawValue
@@ -151,6 +189,14 @@ public func setHostName(_ name: String, why: StaticString) throws(KernelError) {
         "sethostname", [.text(name), .number(name.utf8.count)], on: name, why: why,
         shell: "hostname \(quoteShell(name))"
     ) { sethostname(name, name.utf8.count) }
+}
+
+/// Gives this UTS namespace its NIS domain name. See `setdomainname(2)`.
+public func setDomainName(_ name: String, why: StaticString) throws(KernelError) {
+    try systemCall(
+        "setdomainname", [.text(name), .number(name.utf8.count)], on: name, why: why,
+        shell: "domainname \(quoteShell(name))"
+    ) { setdomainname(name, name.utf8.count) }
 }
 
 /// Moves this process into a namespace that is open. See `setns(2)`.

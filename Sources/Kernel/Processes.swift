@@ -47,6 +47,24 @@ public func dieWithParent(why: StaticString) throws(KernelError) {
     ) { prctl_set(CInt(linux_PR_SET_PDEATHSIG), UInt(SIGKILL)) }
 }
 
+/// Whether this process has asked for ``dieWithParent(why:)``. See `prctl(2)`,
+/// `PR_GET_PDEATHSIG`.
+public var diesWithParent: Bool {
+    var signal: CInt = 0
+    _ = withUnsafeMutablePointer(to: &signal) {
+        prctl_set(CInt(linux_PR_GET_PDEATHSIG), UInt(bitPattern: $0))
+    }
+    return signal != 0
+}
+
+/// Leaves open files to the program that is executed next. See `fcntl(2)`, `FD_CLOEXEC`.
+/// - Throws: `EBADF` where one is not open.
+public func keepAcrossExecution(_ descriptors: [CInt]) throws(KernelError) {
+    for descriptor in descriptors where fcntl(descriptor, F_SETFD, 0) < 0 {
+        throw KernelError("fcntl", "descriptor \(descriptor)", .current)
+    }
+}
+
 /// Makes this process the leader of a session without a terminal. See `setsid(2)`.
 public func startSession(why: StaticString) throws(KernelError) {
     try systemCall("setsid", [], on: "a new session", why: why) { setsid() }
@@ -74,6 +92,23 @@ public func execute(
         }
     }
     throw explain(denied?.errno ?? .noSuchFile, command, environment)
+}
+
+/// Looks whether ``execute(_:environment:input:why:)`` would find something to execute.
+/// - Throws: what that would throw where there is nothing.
+public func checkCommand(_ arguments: [String], environment: [String]) throws(KernelError) {
+    let command = arguments.first ?? ""
+    var denied: Errno?
+    for path in candidates(for: command, in: environment) {
+        if fileType(path) == .directory {
+            denied = denied ?? .accessDenied
+        } else if faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 {
+            return
+        } else if current_errno() != ENOENT && current_errno() != ENOTDIR {
+            denied = denied ?? .current
+        }
+    }
+    throw explain(denied ?? .noSuchFile, command, environment)
 }
 
 private func execute(

@@ -19,14 +19,20 @@ public func join(_ texts: [String], with separator: String) -> String {
 ///
 /// - Parameter separator: an ASCII character.
 public func split(_ text: String, at separator: Unicode.Scalar) -> [String] {
-    var parts = [""]
-    for scalar in text.unicodeScalars {
-        if scalar == separator {
-            parts.append("")
-        } else {
-            parts[parts.count - 1].unicodeScalars.append(scalar)
+    let bytes = text.utf8
+    let wanted = UInt8(truncatingIfNeeded: separator.value)
+    var parts: [String] = []
+    var start = bytes.startIndex
+    var index = start
+    while index != bytes.endIndex {
+        let next = bytes.index(after: index)
+        if bytes[index] == wanted {
+            parts.append(String(text[start..<index]))
+            start = next
         }
+        index = next
     }
+    parts.append(String(text[start...]))
     return parts
 }
 

@@ -32,6 +32,22 @@ public func enterNamespace(
     ) { setns(number, CInt(truncatingIfNeeded: kind.rawValue)) }
 }
 
+/// Which kind of namespace a descriptor is open for; none where it is for none. See
+/// `ioctl_nsfs(2)`, `NS_GET_NSTYPE`.
+public func namespaceKind(of namespace: borrowing Descriptor) -> Namespaces {
+    let kind = ioctl(namespace.number, 0xB703)
+    return kind < 0 ? [] : Namespaces(rawValue: UInt64(UInt32(bitPattern: kind)))
+}
+
+/// Whether this process is in that namespace.
+///
+/// - Parameter name: of its kind, as in /proc/self/ns.
+public func isOwnNamespace(_ namespace: borrowing Descriptor, _ name: String) -> Bool {
+    var (there, own) = (stat(), stat())
+    return fstat(namespace.number, &there) == 0 && stat("/proc/self/ns/" + name, &own) == 0
+        && there.st_dev == own.st_dev && there.st_ino == own.st_ino
+}
+
 /// Writes `text` to one of the kernel's files, in the one call that such files want.
 public func tellKernel(_ text: String, in path: String, why: StaticString) throws(KernelError) {
     let file: Descriptor

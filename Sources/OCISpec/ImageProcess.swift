@@ -53,11 +53,3 @@ public struct ImageProcess: Equatable, Sendable {
         names.isEmpty ? nil : .object(names.sorted().map { JSON.Member($0, .object([])) })
     }
 }
-
-extension JSONReader {
-    /// Docker writes an empty string for what is not set.
-    fileprivate func nonEmpty() throws(SpecificationError) -> String? {
-        let text = try optionalString()
-        return text == "" ? nil : text
-    }
-}

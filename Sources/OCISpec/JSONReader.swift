@@ -103,6 +103,15 @@ public struct JSONReader: Sendable {
     /// The text here, or nil where there is nothing.
     public func optionalString() throws(SpecificationError) -> String? { try present?.string() }
 
+    /// The text here; nil where there is none, or an empty one.
+    func nonEmpty() throws(SpecificationError) -> String? {
+        let text = try optionalString()
+        return text == "" ? nil : text
+    }
+
+    /// The value here, whatever it is.
+    var json: JSON? { value }
+
     /// The strings here, or nil where there is nothing.
     public func optionalStrings() throws(SpecificationError) -> [String]? { try present?.strings() }
 }

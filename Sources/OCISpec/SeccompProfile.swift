@@ -65,6 +65,13 @@ public enum SeccompAction: Equatable, Sendable {
     /// Does it.
     case allow
 
+    /// All of them, as profiles write them.
+    public static let names = [
+        "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS",
+        "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE",
+        "SCMP_ACT_TRAP",
+    ]
+
     /// Reads an action, and the errno that may stand beside it; 1 is `EPERM`.
     init(_ json: JSONReader, errno: JSONReader) throws(SpecificationError) {
         let number = try errno.present?.integer() ?? 1
@@ -127,7 +134,7 @@ public struct SeccompRule: Equatable, Sendable {
 /// A comparison with one argument of a call.
 public struct SeccompArgument: Equatable, Sendable {
     /// How they are compared.
-    public enum Comparison: String, Sendable {
+    public enum Comparison: String, Sendable, CaseIterable {
         case notEqual = "SCMP_CMP_NE"
         case less = "SCMP_CMP_LT"
         case lessOrEqual = "SCMP_CMP_LE"

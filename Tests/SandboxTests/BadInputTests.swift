@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// Whatever is wrong: one line, the right exit code, nothing left.
     @Suite("Bad input") struct BadInputTests {

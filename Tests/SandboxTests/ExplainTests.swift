@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// `--explain`, held against what the kernel was really asked.
     @Suite("--explain") struct ExplainTests {

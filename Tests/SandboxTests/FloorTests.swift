@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// labs/floor.c says what the kernel has to do for a sandbox, and its tables are kept by hand.
     @Suite("The floor of the bench") struct FloorTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// What process 1 and its owner owe a command: its exit code, its signals, its input.
     @Suite("Process 1 and its owner") struct InitTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// What it costs to unpack somebody else's layer.
     @Suite("Stage 8, memory") struct LayerMemoryTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// Limits that cannot be kept: one line, and nothing half applied.
     @Suite("Limits that cannot be") struct LimitInputTests {

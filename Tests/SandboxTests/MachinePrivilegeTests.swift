@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// Stage 7 with what only the virtual machine's kernel has.
     @Suite("Stage 7 in the virtual machine", .enabled(if: VirtualMachine.isHere, "runs in labs/vm"))

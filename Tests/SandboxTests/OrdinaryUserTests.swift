@@ -2,6 +2,8 @@ import CLinux
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// Everything up to here without privileges.
     @Suite("An ordinary user") struct OrdinaryUserTests {

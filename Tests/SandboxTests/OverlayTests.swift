@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 /// Names that have a meaning to a shell, to mountinfo or to overlayfs.
 let oddNames = [
     "with space", "comma,here", "back\\slash", "quote'\"", "ünï→🐚", "$dollar*?", "-dash",

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// Many sandboxes at once, and owners that are killed at any moment.
     @Suite("At once and at random") struct ParallelTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// `hull run`: the first slice of the engine.
     @Suite("hull run") struct RunTests {

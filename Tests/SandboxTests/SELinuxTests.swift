@@ -1,5 +1,7 @@
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// What the virtual machine has when it is booted with SELinux.
     @Suite("With SELinux", .enabled(if: VirtualMachine.isHere, "runs in labs/vm"))

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// Stage 1: another root directory, and nothing else.
     @Suite("Stage 1, chroot") struct Stage01Tests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// Stage 2: process numbers of its own.
     @Suite("Stage 2, pid") struct Stage02Tests {

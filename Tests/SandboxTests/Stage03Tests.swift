@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// Stage 3: mounts of its own, and a root in layers.
     @Suite("Stage 3, overlay") struct Stage03Tests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// Stage 4: a network of its own.
     @Suite("Stage 4, network") struct Stage04Tests {

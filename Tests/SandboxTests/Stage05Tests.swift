@@ -2,6 +2,8 @@ import CLinux
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// Stage 5: names, ids and clocks of its own.
     @Suite("Stage 5, identity") struct Stage05Tests {

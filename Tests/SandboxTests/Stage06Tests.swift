@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// Stage 6: a share of the machine and no more.
     @Suite("Stage 6, cgroups", .serialized) struct Stage06Tests {

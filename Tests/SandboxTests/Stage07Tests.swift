@@ -2,6 +2,8 @@ import CLinux
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// Stage 7: no more privileges than it needs.
     @Suite("Stage 7, privileges") struct Stage07Tests {
@@ -315,16 +317,5 @@ extension KernelSuite {
             kill(sandboxed.process, SIGKILL)
             #expect(try running.wait().code == 128 + SIGKILL)
         }
-    }
-}
-
-extension Observed {
-    /// The five sets of capabilities, as bits.
-    func capabilities() throws -> [String: UInt64] {
-        var sets: [String: UInt64] = [:]
-        for name in ["CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb"] {
-            sets[name] = try status(name).first.flatMap { UInt64($0, radix: 16) }
-        }
-        return sets
     }
 }

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// `save` and `load`, as commands.
     @Suite("Stage 8, archives") struct ArchiveTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// What a container wrote: seen, made an image of; and the drivers that keep it.
     @Suite("Stage 8, what containers write") struct Stage08ContainerFilesTests {

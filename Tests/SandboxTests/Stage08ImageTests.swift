@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// The commands on images, of `hull` and of the stage's own program.
     @Suite("Stage 8, images") struct Stage08ImageTests {

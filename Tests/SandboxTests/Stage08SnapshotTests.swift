@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// What is made of layers when they are unpacked.
     @Suite("Stage 8, snapshots") struct Stage08SnapshotTests {

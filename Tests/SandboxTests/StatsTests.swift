@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// What `hull` shows of cgroups, and how it stops them.
     @Suite("hull stats, pause and unpause") struct StatsTests {

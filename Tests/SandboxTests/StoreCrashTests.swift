@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// Writers of the store are killed at random moments, alone and beside each other.
     ///

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// `-t`: a terminal of the sandbox's own.
     @Suite("Terminals") struct TerminalTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// What only the virtual machine has: `labs/vm test` runs these in it.
     @Suite("In the virtual machine", .enabled(if: VirtualMachine.isHere, "runs in labs/vm"))

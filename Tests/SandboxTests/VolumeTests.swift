@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// `-v SRC:DST[:ro]`.
     @Suite("Volumes") struct VolumeTests {

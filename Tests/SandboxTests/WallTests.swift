@@ -2,6 +2,8 @@ import CLinux
 import Foundation
 import Testing
 
+@testable import TestSupport
+
 extension KernelSuite {
     /// Seccomp, Landlock, and what a runtime itself must not leave open.
     @Suite("Stage 7, walls") struct Stage07WallTests {

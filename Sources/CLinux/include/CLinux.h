@@ -11,6 +11,7 @@
 #include <sys/types.h>
 #include <sys/xattr.h>
 
+#include "Mounts.h"
 #include "Privileges.h"
 
 // Names with a struct or a macro of their own in the kernel's headers.
@@ -50,6 +51,7 @@ int klogctl(int type, char *buffer, int length);
 int bpf_load_device_program(const uint64_t *instructions, uint32_t count);
 /// bpf(2) with BPF_PROG_ATTACH, beside whatever a service manager has attached.
 int bpf_attach_device_program(int cgroup, int program);
+int eventfd2(unsigned int count, int flags);
 
 // Mounts and file systems ----------------------------------------------------
 
@@ -74,6 +76,8 @@ int openat2(int dirfd, const char *path, const struct open_how *how,
 int renameat2(int from_dirfd, const char *from, int to_dirfd, const char *to,
               unsigned int flags);
 int syncfs(int fd);
+/// getcwd(2): what glibc's getcwd would not show, "(unreachable)/…". Its length, or -1.
+long working_directory(char *buffer, size_t size);
 dev_t device_number(unsigned int major, unsigned int minor);
 unsigned int device_major(dev_t device);
 unsigned int device_minor(dev_t device);

@@ -27,6 +27,16 @@ void set_file_ids(uid_t user, gid_t group);
 int set_limit(int resource, uint64_t soft, uint64_t hard);
 int get_limit(int resource, uint64_t *soft, uint64_t *hard);
 
+/// sched_setattr(2) for this process.
+int set_scheduling(uint32_t policy, uint64_t flags, int32_t nice, uint32_t priority,
+                   uint64_t runtime, uint64_t deadline, uint64_t period);
+/// ioprio_set(2) for this process.
+int set_io_priority(int io_class, int level);
+/// personality(2).
+int set_personality(unsigned long persona);
+/// sched_setaffinity(2) for this process; a bit for each CPU, eight to a byte.
+int set_affinity(const void *cpus, size_t bytes);
+
 /// keyctl(2) with KEYCTL_JOIN_SESSION_KEYRING and no name: a new keyring's number.
 int32_t join_new_session_keyring(void);
 /// keyctl(2) with up to three arguments.
@@ -86,6 +96,8 @@ enum {
   linux_SECCOMP_FILTER_FLAG_LOG = 2,
   linux_SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4,
   linux_SECCOMP_FILTER_FLAG_NEW_LISTENER = 8,
+  linux_SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 32,
+  linux_PR_GET_PDEATHSIG = 2,
 };
 
 #endif

@@ -18,6 +18,15 @@ struct Observed {
             String.init)
     }
 
+    /// The five sets of capabilities, as bits.
+    func capabilities() throws -> [String: UInt64] {
+        var sets: [String: UInt64] = [:]
+        for name in ["CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb"] {
+            sets[name] = try status(name).first.flatMap { UInt64($0, radix: 16) }
+        }
+        return sets
+    }
+
     /// What is mounted in the process's mount namespace.
     func mounts() throws -> [Mount] { try Mount.list(of: "\(process)") }
 

@@ -76,7 +76,7 @@ struct TestUser {
     /// A root file system that belongs to the user.
     func rootfs() throws -> String {
         let path = try place().rootfs()
-        try SandboxTests.run(["chown", "-R", "\(id):\(id)", path])
+        try TestSupport.run(["chown", "-R", "\(id):\(id)", path])
         return path
     }
 

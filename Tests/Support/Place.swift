@@ -56,22 +56,34 @@ final class Place: Sendable {
     }
 
     /// A root file system from Debian's busybox-static, with the probe in it.
-    func rootfs(_ name: String = "rootfs-" + Place.randomWord()) throws -> String {
+    ///
+    /// - Parameter applets: the commands in it; nil for all that busybox has.
+    func rootfs(
+        _ name: String = "rootfs-" + Place.randomWord(), applets: [String]? = nil,
+        hasProbe: Bool = true
+    ) throws -> String {
         let path = try makeDirectory(name)
         for directory in ["bin", "dev", "etc", "proc", "root", "sys", "tmp", "var"] {
             _ = try makeDirectory(name + "/" + directory)
         }
         chmod(path + "/tmp", 0o1777)
         try copy(Place.busybox(), to: path + "/bin/busybox")
-        if access(Products.probe, X_OK) == 0 {
-            try copy(Products.probe, to: path + "/bin/hull-probe")
+        if hasProbe { try addProbe(to: path) }
+        for applet in try applets ?? Place.applets.get() {
+            symlink("busybox", path + "/bin/" + applet)
         }
-        for applet in try Place.applets.get() { symlink("busybox", path + "/bin/" + applet) }
         // A shell gives its background jobs this as their standard input.
         mknod(path + "/dev/null", S_IFCHR | 0o666, 0x103)
         try write("root:x:0:0:root:/root:/bin/sh\n", to: path + "/etc/passwd")
         try write("root:x:0:\n", to: path + "/etc/group")
         return path
+    }
+
+    /// Puts hull-probe into a root file system, where it was built.
+    func addProbe(to rootfs: String) throws {
+        let target = rootfs + "/bin/hull-probe"
+        guard access(Products.probe, X_OK) == 0, access(target, F_OK) != 0 else { return }
+        try copy(Products.probe, to: target)
     }
 
     private func copy(_ source: String, to target: String) throws {

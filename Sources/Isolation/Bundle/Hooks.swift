@@ -1,0 +1,159 @@
+import CLinux
+import Glibc
+import Kernel
+import OCISpec
+
+/// What a hook is told on its standard input. See runtime-spec, `runtime.md`, "State".
+public struct HookState: Sendable {
+    private let version: String
+    private let id: String
+    /// The directory that hooks of the host's start in.
+    public let bundle: String
+    private let annotations: StringMap
+
+    /// What stays the same in all of them.
+    public init(version: String, id: String, bundle: String, annotations: StringMap) {
+        self.version = version
+        self.id = id
+        self.bundle = bundle
+        self.annotations = annotations
+    }
+
+    /// The state at one moment.
+    ///
+    /// - Parameters:
+    ///   - status: `created`, `running` or `stopped`.
+    ///   - process: the container's, as the host numbers it; nil where it has ended.
+    public func json(_ status: String, _ process: ProcessID?) -> JSON {
+        .object(present: [
+            ("ociVersion", .string(version)), ("id", .string(id)), ("status", .string(status)),
+            ("pid", process.map { .integer(Int($0.rawValue)) }), ("bundle", .string(bundle)),
+            ("annotations", annotations.json),
+        ])
+    }
+}
+
+/// Runs hooks one after the other, each to its end.
+///
+/// - Parameter directory: where they start; where we are if nil.
+/// - Throws: what the first says that fails.
+public func runHooks(
+    _ hooks: [RuntimeHook], _ kind: String, in directory: String?, telling state: JSON
+) throws(KernelError) {
+    for (index, hook) in hooks.enumerated() {
+        let outcome = try runProgram(
+            hook.path, hook.arguments, environment: hook.environment, in: directory,
+            input: state.text(), seconds: hook.timeout,
+            why: "a hook: it is told the container's state")
+        if outcome.status == .exited(0) { continue }
+        let ending =
+            if outcome.wasTooSlow {
+                "it took longer than \(hook.timeout ?? 0) seconds"
+            } else {
+                switch outcome.status {
+                case .exited(let code): "exit status \(code)"
+                case .signalled(let signal): "killed by signal \(signal)"
+                }
+            }
+        throw KernelError(
+            "error running \(kind) hook #\(index):", hook.path, Errno(rawValue: ECANCELED),
+            remedy: "\(ending), and it said: \(outcome.output)")
+    }
+}
+
+/// The hooks that run on the host: when the namespaces are there, when the command runs, and when
+/// the container is gone. See runtime-spec, `config.md`, "POSIX-platform Hooks".
+///
+/// In the list behind the mounts and before ``PivotRoot``: what they look for is there, and what
+/// they add is seen.
+public final class HostHooks: Mechanism {
+    /// As the narrator calls it.
+    public let name = "hooks"
+    private let hooks: RuntimeHooks
+    private let state: HookState
+    private var child: ProcessID?
+
+    /// Runs these, and tells them this.
+    public init(_ hooks: RuntimeHooks, telling state: HookState) {
+        self.hooks = hooks
+        self.state = state
+    }
+
+    /// Only where there are any.
+    public var needsHost: Bool { !hooks.prestart.isEmpty || !hooks.createRuntime.isEmpty }
+
+    /// From here on there is somebody whom the hooks of the end are about.
+    public func adopt(_ child: ProcessID) throws(KernelError) { self.child = child }
+
+    /// `prestart` and `createRuntime`.
+    public func assist(_ child: ProcessID) throws(KernelError) {
+        let told = state.json("created", child)
+        try runHooks(hooks.prestart, "prestart", in: state.bundle, telling: told)
+        try runHooks(hooks.createRuntime, "createRuntime", in: state.bundle, telling: told)
+    }
+
+    /// `poststart`.
+    public func started(_ child: ProcessID) throws(KernelError) {
+        try runHooks(
+            hooks.poststart, "poststart", in: state.bundle, telling: state.json("running", child))
+    }
+
+    /// `poststop`. One that fails is no reason to keep the container.
+    public func release() throws(KernelError) {
+        guard child != nil else { return }
+        for hook in hooks.poststop {
+            do {
+                try runHooks(
+                    [hook], "poststop", in: state.bundle, telling: state.json("stopped", nil))
+            } catch {
+                warn(error)
+            }
+        }
+    }
+}
+
+/// The hooks that run in the container: before its root is entered, and before its command.
+public final class ContainerHooks: Mechanism {
+    /// As the narrator calls it.
+    public let name = "container hooks"
+    private let hooks: RuntimeHooks
+    private let state: HookState
+    /// Written in the sandbox, and read there.
+    private var own = ProcessID(rawValue: 0)
+
+    /// Runs these, and tells them this.
+    public init(_ hooks: RuntimeHooks, telling state: HookState) {
+        self.hooks = hooks
+        self.state = state
+    }
+
+    /// `createContainer`, with the host's root still in place: the paths are the host's.
+    public func enter() throws(KernelError) {
+        if hooks.createContainer.isEmpty && hooks.startContainer.isEmpty { return }
+        own = numberOnHost()
+        try runHooks(
+            hooks.createContainer, "createContainer", in: state.bundle,
+            telling: state.json("created", own))
+    }
+
+    /// `startContainer`: the paths are the container's.
+    public func launch() throws(KernelError) {
+        try runHooks(
+            hooks.startContainer, "startContainer", in: nil, telling: state.json("created", own))
+    }
+
+    /// /proc is still the host's: there our number is the host's too.
+    private func numberOnHost() -> ProcessID {
+        var buffer = [CChar](repeating: 0, count: 32)
+        // One less than there is room for: the end of the text stays a zero.
+        guard readlink("/proc/self", &buffer, 31) > 0 else { return ProcessID(rawValue: getpid()) }
+        let text = buffer.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        return ProcessID(rawValue: pid_t(text) ?? getpid())
+    }
+}
+
+/// Says on standard error what went wrong and does not count.
+public func warn(_ error: KernelError) {
+    let line = "warning: \(error)\n"
+    _ = write(2, line, line.utf8.count)
+}

@@ -1,0 +1,71 @@
+import CLinux
+import Glibc
+import Kernel
+
+/// All namespaces of a container that runs: a process more is to be in it (`exec`).
+///
+/// The kernel takes them from the container's own process, all in one call, through a descriptor
+/// that can't come to stand for another one. See `pidfd_open(2)` and `setns(2)`.
+public final class JoinedContainer: Mechanism {
+    /// As the narrator calls it.
+    public let name = "container's namespaces"
+    private let process: RunningProcess
+    private var handle: CInt?
+    private var kinds = Namespaces()
+
+    /// - Parameter process: the container's own.
+    public init(_ process: RunningProcess) { self.process = process }
+
+    private static let names: [(Namespaces, String)] = [
+        (.user, "user"), (.mount, "mnt"), (.cgroup, "cgroup"), (.uts, "uts"), (.ipc, "ipc"),
+        (.network, "net"), (.pid, "pid"), (.time, "time"),
+    ]
+
+    /// Finds out which of its namespaces are not ours: to enter the own ones is an error for some.
+    public func prepare() throws(KernelError) {
+        let number = pidfd_open(process.id.rawValue, 0)
+        guard number >= 0 else { throw ended(.current) }
+        handle = number
+        for (kind, name) in Self.names where isForeign(name) { kinds.insert(kind) }
+        // Now that we hold the process: had the number gone to another one, it would be that one.
+        guard process.isRunning else { throw ended(.noSuchProcess) }
+    }
+
+    private func isForeign(_ name: String) -> Bool {
+        var (theirs, ours) = (stat(), stat())
+        return stat("/proc/\(process.id.rawValue)/ns/\(name)", &theirs) == 0
+            && stat("/proc/self/ns/\(name)", &ours) == 0
+            && (theirs.st_ino != ours.st_ino || theirs.st_dev != ours.st_dev)
+    }
+
+    private func ended(_ errno: Errno) -> KernelError {
+        KernelError(
+            "exec in container of process", "\(process.id.rawValue)", errno,
+            remedy: "container not running: it has ended.")
+    }
+
+    /// The container's process.
+    public var descriptors: [CInt] { handle.map { [$0] } ?? [] }
+
+    /// Process numbers are those that it is born with.
+    public var birthplaces: [OpenNamespace] {
+        guard let handle, kinds.contains(.pid) else { return [] }
+        return [OpenNamespace(.pid, handle)]
+    }
+
+    /// Moves into all others at once: the kernel looks after the order.
+    public func enter() throws(KernelError) {
+        guard let handle else { return }
+        let others = kinds.subtracting(.pid)
+        if !others.isEmpty {
+            try enterNamespace(handle, others, why: "from here on it is where the container is")
+        }
+        if kinds.contains(.user) { try becomeRootOfUserNamespace() }
+    }
+
+    /// Lets go of the process.
+    public func release() throws(KernelError) {
+        if let handle { close(handle) }
+        handle = nil
+    }
+}

@@ -1,0 +1,97 @@
+import Glibc
+import Isolation
+import Kernel
+import OCISpec
+import Terminal
+
+/// What stands before the command: where containers are kept, and where errors are told.
+struct GlobalOptions {
+    /// The directory with one for each container.
+    let root: String
+    /// Where errors are told beside standard error.
+    let log: ErrorLog
+    /// Who makes cgroups.
+    let controlGroupManager: ControlGroupManager
+
+    static let options = [
+        Option("root", nil, .required("DIR"), "Keep what is known of containers in DIR."),
+        Option("log", nil, .required("FILE"), "Write errors into FILE, too."),
+        Option("log-format", nil, .required("FORMAT"), "text (if not given) or json."),
+        Option("log-level", nil, .required("LEVEL"), "Accepted, for callers that give it."),
+        Option("debug", nil, .none, "Accepted, for callers that give it; see --explain."),
+        Option("systemd-cgroup", nil, .none, "Have systemd make cgroups; as systemd below."),
+        Option(
+            "cgroup-manager", nil, .required("NAME"), "cgroupfs (if not given), systemd, disabled."),
+        Option("rootless", nil, .required("BOOL"), "Accepted; an ordinary user is told by its id."),
+        Option("criu", nil, .required("PATH"), "Accepted; there is no checkpoint here."),
+        Option("version", "v", .none, "Show the version."),
+        .explain,
+    ]
+
+    init(_ given: Arguments) throws(KernelError) {
+        root = given.value("root").flatMap { $0.isEmpty ? nil : $0 } ?? Self.usualRoot
+        log = try ErrorLog(given)
+        let name = given.has("systemd-cgroup") ? "systemd" : given.value("cgroup-manager")
+        guard let manager = ControlGroupManager(rawValue: name ?? "cgroupfs") else {
+            throw KernelError(
+                "option", "--cgroup-manager \(name ?? "")", .invalidArgument,
+                remedy: "It is cgroupfs, systemd or disabled.")
+        }
+        controlGroupManager = manager
+    }
+
+    private static var usualRoot: String {
+        if geteuid() != 0, let directory = getenv("XDG_RUNTIME_DIR") {
+            return String(cString: directory) + "/hull-runtime"
+        }
+        return "/run/hull-runtime"
+    }
+}
+
+/// Where errors are told beside standard error (`--log`): callers read what went wrong there.
+struct ErrorLog {
+    private let path: String?
+    private let isJSON: Bool
+
+    init(_ given: Arguments) throws(KernelError) {
+        path = given.value("log").flatMap { $0.isEmpty ? nil : $0 }
+        let format = given.value("log-format") ?? "text"
+        guard format == "text" || format == "json" else {
+            throw KernelError(
+                "option", "--log-format \(format)", .invalidArgument, remedy: "It is text or json.")
+        }
+        isJSON = format == "json"
+    }
+
+    /// Adds a line. A log that cannot be written is no reason to say nothing at all.
+    func write(_ error: KernelError) {
+        guard let path else { return }
+        let text = error.inTermsOfRuntimes.description
+        let time = "\(Timestamp.now)"
+        let line =
+            isJSON
+            ? JSON.object(present: [
+                ("level", "error"), ("msg", .string(text)), ("time", .string(time)),
+            ]).text()
+            : "time=\"\(time)\" level=error msg=\(quoteJSON(text))"
+        do {
+            let file = try Descriptor.open(path, O_WRONLY | O_APPEND | O_CREAT, mode: 0o644)
+            try file.write(line + "\n")
+        } catch {}
+    }
+}
+
+extension KernelError {
+    /// The same in the words that callers look for, such as `executable file not found in $PATH`.
+    var inTermsOfRuntimes: KernelError {
+        guard operation == "execute" else { return self }
+        switch errno {
+        case .noSuchFile where !contains(object, "/"):
+            return renamed("exec:", "\"\(object)\": executable file not found in $PATH")
+        case .noSuchFile, .notDirectory:
+            return renamed("exec:", "\"\(object)\": stat \(object): no such file or directory")
+        case .accessDenied: return renamed("exec:", "\"\(object)\": permission denied")
+        default: return self
+        }
+    }
+}
