@@ -26,7 +26,7 @@ interop_packages=(podman docker.io skopeo umoci docker-registry crun apache2-uti
 docker_packages=(docker.io containerd tini iptables)
 # The other programs that run their containers by an OCI runtime, and what their networks need.
 orchestration_packages=("${docker_packages[@]}" docker-compose podman netavark aardvark-dns
-    catatonit)
+    catatonit containernetworking-plugins python3-grpcio)
 
 # Saying things ----------------------------------------------------------------
 
