@@ -99,7 +99,11 @@ enum DeleteCommand {
             isForced = call.options.has("force")
         } catch {
             let options = try command.parse(arguments)
-            guard options.has("force"), error.errno == .noSuchFile else { throw error }
+            guard error.errno == .noSuchFile, let id = options.operands.first else { throw error }
+            // Whoever was killed while making it has left a directory that says nothing.
+            let path = try ContainerDirectory(id, in: global.root).path
+            if fileType(path) != nil { try removeTree(path) }
+            guard options.has("force") else { throw error }
             return 0
         }
         switch container.status {
