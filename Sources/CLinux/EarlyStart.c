@@ -60,6 +60,7 @@ EARLY static int enters_container(char **argv) {
   return 0;
 }
 
+// book: begin early-start
 EARLY void go_out_of_reach(long *stack) {
   char **argv = (char **)(stack + 1);
   char **environment = argv + *stack + 1;
@@ -80,6 +81,7 @@ EARLY void go_out_of_reach(long *stack) {
   }
   call(__NR_close, program, 0, 0, 0, 0);
 }
+// book: end early-start
 
 // The kernel hands over a stack with the arguments on it, which `_start` is to find as it was.
 #if defined(__x86_64__)

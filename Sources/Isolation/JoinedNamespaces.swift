@@ -40,14 +40,18 @@ public final class JoinedNamespaces: Mechanism {
 
     private var joinsUserNamespace: Bool { open.contains { $0.kind == .user } }
 
+    // book: begin birthplaces
     /// Of process numbers, the one that a process is born with stays. And what is made together
     /// with the sandbox is to belong to the user namespace.
     public var birthplaces: [OpenNamespace] {
         joinsUserNamespace ? open : open.filter { $0.kind == .pid }
     }
+    // book: end birthplaces
 
     /// Moves into those that it was not born in.
     public func enter() throws(KernelError) {
+        // Nobody who is there already may look into it before it is the command.
+        becomeUndumpable()
         guard joinsUserNamespace else {
             return try enterNamespaces(open.filter { $0.kind != .pid })
         }

@@ -48,7 +48,13 @@ public struct RunningControlGroup: Sendable {
 
     /// Whether its processes are stopped.
     public var isFrozen: Bool {
-        read("cgroup.events", key: "frozen") == 1 || read("freezer.state") == "FROZEN"
+        // Version 2's directory is the first, if there is one.
+        if let first = directories.first,
+            readControl(first + "/cgroup.events", key: "frozen") == 1
+        {
+            return true
+        }
+        return read("freezer.state") == "FROZEN"
     }
     // book: end freeze
 }

@@ -13,6 +13,7 @@ extension RunningControlGroup {
     // book: end update
 
     func apply(_ resources: RuntimeResources, isNew: Bool) throws(KernelError) {
+        guard resources.hasLimits else { return }
         let places = directories.map { ControlGroupDirectory($0) }
         if resources.memory.checksBeforeUpdate { try checkMemory(resources.memory.limit) }
         let limits = RuntimeLimitFiles(resources: resources, current: isNew ? { _ in nil } : read)

@@ -91,7 +91,7 @@ extension RunningControlGroup {
 public final class JoinedControlGroup: Mechanism {
     /// As the narrator calls it.
     public let name = "cgroup"
-    private let directories: [ControlGroupDirectory]
+    private let directories: [String]
     private let neighbour: ProcessID?
     private var handle: CInt = -1
     private var entrances: ControlGroupEntrances?
@@ -104,7 +104,7 @@ public final class JoinedControlGroup: Mechanism {
         _ paths: ControlGroupPaths, below: String? = nil, beside neighbour: ProcessID?
     ) {
         let rest = below.map { $0.hasPrefix("/") ? $0 : "/" + $0 } ?? ""
-        directories = paths.directories.map { ControlGroupDirectory($0 + rest) }
+        directories = paths.directories.map { $0 + rest }
         self.neighbour = neighbour
     }
 
@@ -112,12 +112,13 @@ public final class JoinedControlGroup: Mechanism {
 
     /// Finds it.
     public func prepare() throws(KernelError) {
-        entrances = try ControlGroupEntrances(directories)
-        guard let unified = directories.first(where: { $0.version == .v2 }) else { return }
+        var unified: String?
+        entrances = try ControlGroupEntrances(directories, unified: &unified)
+        guard let unified else { return }
         // A cgroup that hands controllers down takes no processes itself.
-        let isInner = (readControl(unified.path + "/cgroup.subtree_control") ?? "") != ""
-        let leaf = isInner ? RunningControlGroup.leaf(of: neighbour, in: unified.path) : nil
-        handle = try Descriptor.open(leaf ?? unified.path, O_RDONLY | O_DIRECTORY).release()
+        let isInner = (readControl(unified + "/cgroup.subtree_control") ?? "") != ""
+        let leaf = isInner ? RunningControlGroup.leaf(of: neighbour, in: unified) : nil
+        handle = try Descriptor.open(leaf ?? unified, O_RDONLY | O_DIRECTORY).release()
     }
 
     /// In version 2 it is born there.

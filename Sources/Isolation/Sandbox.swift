@@ -42,11 +42,15 @@ public struct Sandbox {
     /// Builds the sandbox and leaves it to itself: its command runs, or waits at its gate. The
     /// process has to be detached; see ``SandboxedProcess/isDetached``.
     ///
-    /// - Returns: its process. What the mechanisms hold is to be given back by whoever ends it.
-    /// - Throws: what kept it from coming so far. Nothing is left behind then.
-    public mutating func detach() throws(KernelError) -> ProcessID {
+    /// What the mechanisms hold is to be given back by whoever ends it.
+    ///
+    /// - Parameter announce: tells others which process it is.
+    /// - Throws: what kept it from coming so far, or from being told. Nothing is left behind then.
+    public mutating func detach(
+        _ announce: (ProcessID) throws(KernelError) -> Void
+    ) throws(KernelError) {
         do {
-            return try start { supervisor, _ throws(KernelError) in supervisor.child }
+            try start { supervisor, _ throws(KernelError) in try announce(supervisor.child) }
         } catch {
             do { try release() } catch {}
             throw error

@@ -75,7 +75,8 @@ public final class SeccompFilter: Mechanism {
         }
         let parsed = try Self.parse(text, profile.name)
         try check(parsed)
-        var compiler = try SeccompCompiler(parsed, for: capabilities, named: profile.name)
+        var compiler = try SeccompCompiler(
+            parsed, for: capabilities, named: profile.name, passesOverUnknown: profile.isGiven)
         program = try compiler.program()
         cache.store(program)
     }
@@ -153,6 +154,11 @@ extension SeccompFilter.Profile {
         case .file(let path): path
         case .given: "the configuration's"
         }
+    }
+
+    fileprivate var isGiven: Bool {
+        if case .given = self { return true }
+        return false
     }
 
     /// The flags that the profile asks for. See `seccomp(2)`.

@@ -35,6 +35,7 @@ public final class StartGate: Mechanism {
         guard count == 1 else { throw KernelError("read", "the start gate", .current) }
     }
 
+    // book: begin gate-open
     /// Lets the sandbox that waits at `path` go, and waits until its command runs, or has failed to.
     /// - Throws: `ENXIO` where nobody waits, `ENOENT` where it is let go already.
     public static func open(at path: String) throws(KernelError) {
@@ -45,4 +46,5 @@ public final class StartGate: Mechanism {
         var request = pollfd(fd: pipe.number, events: 0, revents: 0)
         while poll(&request, 1, -1) < 0 && current_errno() == EINTR {}
     }
+    // book: end gate-open
 }

@@ -49,9 +49,11 @@ struct UserAccount: Equatable {
     private static func user(
         _ word: String
     ) throws(KernelError) -> (name: String, user: uid_t, group: gid_t, home: String) {
+        // Never both: a user whose name is another's number could be given that one's place
+        // (CVE-2016-3697).
         let number = Self.number(word)
         for line in try table("/etc/passwd", fields: 7)
-        where line[0] == word || (number != nil && uid_t(line[2]) == number) {
+        where number == nil ? line[0] == word : uid_t(line[2]) == number {
             guard let user = uid_t(line[2]), let group = gid_t(line[3]) else { continue }
             return (line[0], user, group, line[5].isEmpty ? "/" : line[5])
         }
@@ -60,9 +62,9 @@ struct UserAccount: Equatable {
     }
 
     private static func group(_ word: String, in table: [[String]]) throws(KernelError) -> gid_t {
+        if let number = number(word) { return number }
         for line in table where line[0] == word { if let number = gid_t(line[2]) { return number } }
-        guard let number = number(word) else { throw missing("group", word, "/etc/group") }
-        return number
+        throw missing("group", word, "/etc/group")
     }
 
     /// The largest number means "no change" to the kernel, so it is nobody's.

@@ -4,15 +4,33 @@ import Glibc
 // A cgroup is a directory, and everything else about it is a file in it: limits are written,
 // usage is read, processes are moved by writing their number. See `cgroups(7)`.
 
+/// A file of a cgroup that is open to be written, where there is more than one value for it.
+public struct ControlFile: ~Copyable {
+    private let path: String
+    private let file: Descriptor
+
+    /// Opens it.
+    /// - Throws: the kernel's refusal, with the file as the object.
+    public init(_ path: String) throws(KernelError) {
+        self.path = path
+        file = try Descriptor.open(path, O_WRONLY)
+    }
+
+    /// Writes a value. See `cgroups(7)`.
+    /// - Throws: the kernel's refusal, with the file as the object.
+    public borrowing func write(_ value: String, why: StaticString) throws(KernelError) {
+        let (number, path) = (file.number, path)
+        try systemCall(
+            "write", [.symbol("\(number)<\(path)>"), .text(value), .number(value.utf8.count)],
+            on: path, why: why, shell: "echo \(quoteShell(value)) > \(quoteShell(path))"
+        ) { Glibc.write(number, value, value.utf8.count) }
+    }
+}
+
 /// Writes a value into a file of a cgroup.
 /// - Throws: the kernel's refusal, with the file as the object.
 public func writeControl(_ path: String, _ value: String, why: StaticString) throws(KernelError) {
-    let file = try Descriptor.open(path, O_WRONLY)
-    let number = file.number
-    try systemCall(
-        "write", [.symbol("\(number)<\(path)>"), .text(value), .number(value.utf8.count)], on: path,
-        why: why, shell: "echo \(quoteShell(value)) > \(quoteShell(path))"
-    ) { Glibc.write(number, value, value.utf8.count) }
+    try ControlFile(path).write(value, why: why)
 }
 
 /// What a file of a cgroup says, without the newline at its end; nil where there is no such file.

@@ -41,6 +41,7 @@ struct GoBetween {
         return ProcessID(rawValue: number)
     }
 
+    // book: begin go-between
     /// In the go-between. Only the sandbox returns.
     private func go(
         into namespaces: Namespaces, _ cgroup: CInt?, answeringOn answer: CInt
@@ -64,6 +65,7 @@ struct GoBetween {
         write(answer, &number, 4)
         _exit(0)
     }
+    // book: end go-between
 }
 
 /// Moves this process into all of them.

@@ -16,13 +16,14 @@ public struct ProgramOutcome: Sendable {
 /// It is killed if this process is. What it leaves running in the background is its own affair.
 ///
 /// - Parameters:
+///   - directory: where it starts; where we are if nil.
 ///   - input: at most what a pipe holds, 64 KiB.
 ///   - seconds: after which it is killed; nil for never.
 ///   - limit: how many bytes of what it writes are wanted.
 /// - Throws: where it could not be started at all.
 public func runProgram(
-    _ path: String, _ arguments: [String], environment: [String], input: String,
-    seconds: Int? = nil, limit: Int = 16 << 10, why: StaticString
+    _ path: String, _ arguments: [String], environment: [String], in directory: String? = nil,
+    input: String, seconds: Int? = nil, limit: Int = 16 << 10, why: StaticString
 ) throws(KernelError) -> ProgramOutcome {
     let feed = try Pipe()
     defer { close(feed.reading) }
@@ -30,7 +31,7 @@ public func runProgram(
     let output = try Pipe()
     let said = Descriptor(owning: output.reading)
     guard let child = try clone(into: [], isSandbox: false, why: why) else {
-        become(path, arguments, environment, feed, output)
+        become(path, arguments, environment, directory, feed, output)
     }
     close(output.writing)
     let handle = Descriptor(owning: pidfd_open(child.rawValue, 0))
@@ -75,7 +76,8 @@ private func monotonicMilliseconds() -> Int {
 }
 
 private func become(
-    _ path: String, _ arguments: [String], _ environment: [String], _ feed: Pipe, _ output: Pipe
+    _ path: String, _ arguments: [String], _ environment: [String], _ directory: String?,
+    _ feed: Pipe, _ output: Pipe
 ) -> Never {
     Narrator.stop()
     _ = prctl_set(CInt(linux_PR_SET_PDEATHSIG), UInt(SIGKILL))
@@ -85,6 +87,8 @@ private func become(
     _ = close_range(3, UInt32.max, 0)
     reset_signal_handlers()
     _ = set_signal_mask(0)
+    // One that is gone is no reason not to run it.
+    if let directory { _ = chdir(directory) }
     var argv = arguments.map { strdup($0) } + [nil]
     var envp = environment.map { strdup($0) } + [nil]
     execve(path, &argv, &envp)

@@ -109,11 +109,11 @@ private func cloneHere(
     var arguments = clone_args()
     arguments.flags = namespaces.rawValue
     arguments.exit_signal = UInt64(SIGCHLD)
-    var symbols = namespaces.symbols + ", exit_signal=SIGCHLD"
+    var (into, place) = ("", "")
     if let cgroup {
         arguments.flags |= linux_CLONE_INTO_CGROUP
         arguments.cgroup = UInt64(cgroup)
-        symbols = namespaces.symbols + "|CLONE_INTO_CGROUP, exit_signal=SIGCHLD, cgroup=\(cgroup)"
+        (into, place) = ("|CLONE_INTO_CGROUP", ", cgroup=\(cgroup)")
     }
     var child = clone3(&arguments, MemoryLayout<clone_args>.size)
     // A container's filter cannot look into the structure, so Docker's says that there is no such
@@ -127,7 +127,7 @@ private func cloneHere(
     try systemCall(
         "clone3",
         [
-            .symbol("{flags=\(symbols)}"),
+            .symbol("{flags=\(namespaces.symbols)\(into), exit_signal=SIGCHLD\(place)}"),
             .number(MemoryLayout<clone_args>.size),
         ],
         on: "a process in new namespaces", why: why,

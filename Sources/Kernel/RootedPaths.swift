@@ -34,6 +34,7 @@ extension Descriptor {
         return Descriptor(owning: number)
     }
 
+    // book: begin in-root
     private static func openInRoot(
         _ path: String, _ flags: CInt, _ followsLinks: Bool
     ) -> CInt {
@@ -49,6 +50,7 @@ extension Descriptor {
         }
         return -1
     }
+    // book: end in-root
 }
 
 /// What an open file is. See `fstat(2)`.

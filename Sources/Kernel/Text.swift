@@ -19,21 +19,18 @@ public func join(_ texts: [String], with separator: String) -> String {
 ///
 /// - Parameter separator: an ASCII character.
 public func split(_ text: String, at separator: Unicode.Scalar) -> [String] {
-    let bytes = text.utf8
     let wanted = UInt8(truncatingIfNeeded: separator.value)
-    var parts: [String] = []
-    var start = bytes.startIndex
-    var index = start
-    while index != bytes.endIndex {
-        let next = bytes.index(after: index)
-        if bytes[index] == wanted {
-            parts.append(String(text[start..<index]))
-            start = next
+    var text = text
+    return text.withUTF8 { bytes in
+        var parts: [String] = []
+        var start = 0
+        for index in 0...bytes.count where index == bytes.count || bytes[index] == wanted {
+            let part = UnsafeBufferPointer(rebasing: bytes[start..<index])
+            parts.append(String(decoding: part, as: UTF8.self))
+            start = index + 1
         }
-        index = next
+        return parts
     }
-    parts.append(String(text[start...]))
-    return parts
 }
 
 /// Whether an ASCII character occurs in the text.

@@ -35,7 +35,8 @@ public enum JSON: Equatable, Sendable {
     /// The member called `name`; nil where there is none, or where this is no object.
     public subscript(name: String) -> JSON? {
         guard case .object(let members) = self else { return nil }
-        return members.first { $0.name == name }?.value
+        for member in members where member.name == name { return member.value }
+        return nil
     }
 }
 

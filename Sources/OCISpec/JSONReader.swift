@@ -3,22 +3,39 @@
 /// `null` counts as absent, as it does for every program that writes these files.
 public struct JSONReader: Sendable {
     private let value: JSON?
-    private let path: String
+    private let place: Place
+
+    /// Where a value is. It is spelled out for errors only: most values are as they should be.
+    private indirect enum Place: Sendable {
+        case top(String)
+        case member(of: Place, String)
+        case element(of: Place, Int)
+
+        var path: String {
+            switch self {
+            case .top(let name): return name
+            case .element(let whole, let index): return "\(whole.path)[\(index)]"
+            case .member(let whole, let name):
+                let path = whole.path
+                return path.isEmpty ? name : "\(path).\(name)"
+            }
+        }
+    }
 
     /// The top of `value`; errors call it `name`.
     public init(_ value: JSON, _ name: String = "") {
         self.value = value
-        path = name
+        place = .top(name)
     }
 
-    private init(at path: String, _ value: JSON?) {
-        self.value = value == .null ? nil : value
-        self.path = path
+    private init(at place: Place, _ value: JSON?) {
+        if case .null? = value { self.value = nil } else { self.value = value }
+        self.place = place
     }
 
     /// The member called `name`, which may be absent.
     public subscript(name: String) -> JSONReader {
-        JSONReader(at: path.isEmpty ? name : "\(path).\(name)", value?[name])
+        JSONReader(at: .member(of: place, name), value?[name])
     }
 
     /// This place, or nil where there is nothing.
@@ -26,7 +43,8 @@ public struct JSONReader: Sendable {
 
     /// An error about this place.
     public func error(_ problem: String) -> SpecificationError {
-        SpecificationError(path.isEmpty ? "the top" : path, problem)
+        let path = place.path
+        return SpecificationError(path.isEmpty ? "the top" : path, problem)
     }
 
     private func mismatch(_ wanted: String) -> SpecificationError {
@@ -66,9 +84,12 @@ public struct JSONReader: Sendable {
     /// The array's elements, each knowing its index.
     public func array() throws(SpecificationError) -> [JSONReader] {
         guard case .array(let elements)? = value else { throw mismatch("an array") }
-        return elements.enumerated().map { index, element in
-            JSONReader(at: "\(path)[\(index)]", element)
+        var readers: [JSONReader] = []
+        readers.reserveCapacity(elements.count)
+        for element in elements {
+            readers.append(JSONReader(at: .element(of: place, readers.count), element))
         }
+        return readers
     }
 
     /// The array's elements, all of them text.
@@ -83,7 +104,7 @@ public struct JSONReader: Sendable {
         var entries: [StringMap.Entry] = []
         // Not by name: who sends a hundred thousand would have each looked for among all.
         for member in try members() {
-            let value = try JSONReader(at: "\(path).\(member.name)", member.value).string()
+            let value = try JSONReader(at: .member(of: place, member.name), member.value).string()
             entries.append(StringMap.Entry(name: member.name, value: value))
         }
         return StringMap(unique: entries)

@@ -58,6 +58,13 @@ public struct RuntimeResources: Equatable, Sendable {
         unified = try json["unified"].stringMap()
     }
 
+    /// Whether anything is limited but devices.
+    public var hasLimits: Bool {
+        memory != RuntimeMemory() || cpu != RuntimeCPU() || processes != nil
+            || blockIO != RuntimeBlockIO() || networkClass != nil || !hugePages.isEmpty
+            || !networkPriorities.isEmpty || !rdma.isEmpty || !unified.entries.isEmpty
+    }
+
     /// Whether two ask for the same.
     public static func == (one: RuntimeResources, other: RuntimeResources) -> Bool {
         one.devices == other.devices && one.memory == other.memory && one.cpu == other.cpu

@@ -32,9 +32,9 @@ extension Timestamp: CustomStringConvertible {
         let day = seconds.quotientRoundedDown(by: 86_400)
         let second = seconds - day * 86_400
         let (year, month, dayOfMonth) = Calendar.date(ofDay: day)
-        let date = [pad(year, 4), pad(month), pad(dayOfMonth)]
-        let time = [pad(second / 3600), pad(second / 60 % 60), pad(second % 60)]
-        return date.joined(separator: "-") + "T" + time.joined(separator: ":") + fraction + "Z"
+        let date = pad(year, 4) + "-" + pad(month) + "-" + pad(dayOfMonth)
+        let time = pad(second / 3600) + ":" + pad(second / 60 % 60) + ":" + pad(second % 60)
+        return date + "T" + time + fraction + "Z"
     }
 
     private var fraction: String {
@@ -44,9 +44,10 @@ extension Timestamp: CustomStringConvertible {
         return "." + digits
     }
 
-    private func pad(_ number: some BinaryInteger, _ width: Int = 2) -> String {
-        let digits = String(number)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+    private func pad(_ number: Int, _ width: Int = 2) -> String {
+        var digits = String(number)
+        while digits.utf8.count < width { digits = "0" + digits }
+        return digits
     }
 }
 

@@ -109,6 +109,7 @@ struct BundleMechanisms {
         filesystem.gidMappings = linux.groupMappings
         filesystem.userNamespacePath = linux.namespace(.user)?.path
         filesystem.hasNewMountNamespace = linux.ownsNew(.mount)
+        filesystem.controlGroup = group
         filesystem.hasControlGroupNamespace = linux.namespace(.cgroup) != nil
         filesystem.usesPivot = !options.has("no-pivot")
         return filesystem

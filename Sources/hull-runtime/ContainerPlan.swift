@@ -36,7 +36,8 @@ struct ContainerPlan {
     /// Runs it to its end.
     /// - Returns: the exit code of its process.
     mutating func run() throws(KernelError) -> Int32 {
-        try reserve()
+        Narrator.chapter(record.name, "prepare")
+        try record.prepare()
         do {
             var sandbox = Sandbox(list + [announcement], running: process)
             return try sandbox.run().code
@@ -44,12 +45,6 @@ struct ContainerPlan {
             try record.release()
             throw error
         }
-    }
-
-    /// Before all the others: the name, and the gate's place.
-    private func reserve() throws(KernelError) {
-        Narrator.chapter(record.name, "prepare")
-        try record.prepare()
     }
 
     /// Makes it and leaves it to itself.
@@ -63,12 +58,13 @@ struct ContainerPlan {
                     + " process.terminal to false.")
         }
         process.isDetached = true
-        try reserve()
+        Narrator.chapter(record.name, "prepare")
+        try record.prepare()
         do {
             let gate = isStarted ? nil : try StartGate(at: record.directory.gate)
             process.startGate = gate?.number
             var sandbox = Sandbox(list + (gate.map { [$0] } ?? []), running: process)
-            try announcement.tell(try sandbox.detach())
+            try sandbox.detach(announcement.tell)
             return 0
         } catch {
             try record.release()

@@ -12,6 +12,8 @@ final class ContainerRecord: Mechanism {
     private let group: BundleControlGroup
     private let isKept: Bool
     private var isReserved = false
+    /// Tells those who find the directory that somebody is at work on it.
+    private var lock: OwnedDirectory?
 
     /// - Parameter isKept: whether the record stays when the container has ended.
     init(
@@ -24,24 +26,41 @@ final class ContainerRecord: Mechanism {
         self.isKept = isKept
     }
 
-    /// Takes the name, before anything is made that somebody might have to find: of two that want it, one makes the directory.
+    /// Takes the name, before anything is made that somebody might have to find: of two that want
+    /// it, one makes the directory.
     /// - Throws: `EEXIST` where there is such a container.
     func prepare() throws(KernelError) {
         if isReserved { return }
-        let path = directory.path
-        if let slash = path.lastIndex(of: "/") {
-            try makeDirectories(
-                String(path[..<slash]), mode: 0o711, why: "a directory for each container")
-        }
+        try makeDirectories(root, mode: 0o711, why: "a directory for each container")
         do { try makeDirectory(path, mode: 0o711, why: "what is known of the container") } catch {
             guard error.errno == .fileExists else { throw error }
-            throw KernelError(
-                "container", "\(directory.id): container with given ID already exists",
-                .fileExists, remedy: "Choose another ID, or `hull-runtime delete` it first.")
+            guard Self.sweep(directory) else {
+                throw KernelError(
+                    "container", "\(directory.id): container with given ID already exists",
+                    .fileExists, remedy: "Choose another ID, or `hull-runtime delete` it first.")
+            }
+            try makeDirectory(path, mode: 0o711, why: "what is known of the container")
         }
         isReserved = true
+        lock = try OwnedDirectory(claiming: path)
         try replaceFile(
             directory.configurationFile, with: bundle.bytes, mode: 0o600, durable: false)
+    }
+
+    /// Removes what was left by somebody who was killed before there was a container.
+    /// - Returns: whether there was such a thing.
+    static func sweep(_ directory: ContainerDirectory) -> Bool {
+        guard fileType(directory.path) != nil, fileType(directory.stateFile) == nil,
+            !OwnedDirectory.isOwned(directory.path)
+        else { return false }
+        do { try removeTree(directory.path) } catch { return false }
+        return true
+    }
+
+    private var path: String { directory.path }
+
+    private var root: String {
+        path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
     }
 
     /// From here on there is a process to be found and ended.
@@ -52,6 +71,7 @@ final class ContainerRecord: Mechanism {
             controlGroup: group.paths)
         try replaceFile(
             directory.stateFile, with: state.json.text().utf8, mode: 0o600, durable: false)
+        lock = nil
     }
 
     /// Forgets it.

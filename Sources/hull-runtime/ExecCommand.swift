@@ -50,7 +50,7 @@ enum ExecCommand {
         let announcement = ProcessAnnouncement(call.options)
         if process.isDetached {
             var sandbox = Sandbox(list, running: process)
-            try announcement.tell(try sandbox.detach())
+            try sandbox.detach(announcement.tell)
             return 0
         }
         var sandbox = Sandbox(list + [announcement], running: process)

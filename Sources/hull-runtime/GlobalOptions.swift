@@ -93,10 +93,14 @@ struct ErrorLog {
 extension KernelError {
     /// The same in the words that callers look for, such as `executable file not found in $PATH`.
     var inTermsOfRuntimes: KernelError {
-        guard operation == "execute", exitCode == ExitCode.notFound else { return self }
-        if contains(object, "/") {
+        guard operation == "execute" else { return self }
+        switch errno {
+        case .noSuchFile where !contains(object, "/"):
+            return renamed("exec:", "\"\(object)\": executable file not found in $PATH")
+        case .noSuchFile, .notDirectory:
             return renamed("exec:", "\"\(object)\": stat \(object): no such file or directory")
+        case .accessDenied: return renamed("exec:", "\"\(object)\": permission denied")
+        default: return self
         }
-        return renamed("exec:", "\"\(object)\": executable file not found in $PATH")
     }
 }

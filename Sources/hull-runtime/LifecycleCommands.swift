@@ -38,7 +38,7 @@ enum StartCommand {
         let hooks = try container.configuration().hooks
         do {
             try runHooks(
-                hooks.poststart, "poststart",
+                hooks.poststart, "poststart", in: container.state.bundle,
                 telling: container.state.hookState.json("running", container.state.process.id))
         } catch {
             try container.end()
@@ -100,20 +100,17 @@ enum DeleteCommand {
         } catch {
             let options = try command.parse(arguments)
             guard error.errno == .noSuchFile, let id = options.operands.first else { throw error }
-            // Whoever was killed while making it has left a directory that says nothing.
-            let path = try ContainerDirectory(id, in: global.root).path
-            if fileType(path) != nil { try removeTree(path) }
-            guard options.has("force") else { throw error }
-            return 0
+            let swept = ContainerRecord.sweep(try ContainerDirectory(id, in: global.root))
+            if swept || options.has("force") { return 0 }
+            throw error
         }
         switch container.status {
         case .stopped, .created: break
         case .running, .paused:
             if isForced { break }
             throw KernelError(
-                "container",
-                "\(container.state.id): cannot delete container that is not stopped:"
-                    + " \(container.status.rawValue)", .busy,
+                "cannot delete container",
+                "\(container.state.id) that is not stopped: \(container.status.rawValue)", .busy,
                 remedy: "`hull-runtime kill` it first, or add --force.")
         }
         try container.delete()
@@ -198,7 +195,9 @@ extension StoredContainer {
         for hook in hooks?.poststop ?? [] {
             // One that fails is no reason to keep the container.
             do throws(KernelError) {
-                try runHooks([hook], "poststop", telling: state.hookState.json("stopped", nil))
+                try runHooks(
+                    [hook], "poststop", in: state.bundle,
+                    telling: state.hookState.json("stopped", nil))
             } catch {
                 warn(error)
             }

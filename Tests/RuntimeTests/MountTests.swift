@@ -14,7 +14,9 @@ extension RuntimeSuite {
             try container.running { (process) throws in
                 let mounts = try process.mounts()
                 #expect(
-                    mounts.map(\.target).filter { !$0.hasPrefix("/proc/") && !$0.hasPrefix("/sys/") }
+                    mounts.map(\.target).filter {
+                        !$0.hasPrefix("/proc/") && !$0.hasPrefix("/sys/")
+                    }
                         == [
                             "/", "/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys",
                         ])
@@ -140,6 +142,67 @@ extension RuntimeSuite {
         }
 
         @Test(
+            "The other options hold for the mounts below, too, where they begin with r",
+            .except(.crun, because: "it fails on the first"))
+        func isRecursive() throws {
+            for (option, word) in [
+                ("rnosuid", "nosuid"), ("rnodev", "nodev"), ("rnoexec", "noexec"),
+                ("rnoatime", "noatime"),
+            ] {
+                try withMountBelow { (outer, _) throws in
+                    let container = try Container {
+                        $0.append(
+                            Configuration.mount("/volume", "none", outer, ["rbind", option]),
+                            at: "mounts")
+                    }
+                    try container.running { (process) throws in
+                        let mounts = try process.mounts().filter { $0.target.hasPrefix("/volume") }
+                        #expect(mounts.count == 2)
+                        for mount in mounts { #expect(mount.options.contains(word), "\(mount)") }
+                    }
+                }
+            }
+        }
+
+        @Test("A mount without links is one whose links aren't followed")
+        func hasNoLinks() throws {
+            for (options, isFollowed) in [(["bind"], true), (["bind", "nosymfollow"], false)] {
+                if Runtime.current == .crun { return }
+                let volume = try place().makeDirectory("volume")
+                try place().write("followed", to: "volume/file")
+                symlink("file", volume + "/link")
+                let container = try Container(shell: "cat /volume/link") {
+                    $0.append(
+                        Configuration.mount("/volume", "none", volume, options), at: "mounts")
+                }
+                #expect((try container.run().output == "followed") == isFollowed)
+                unlink(volume + "/link")
+            }
+        }
+
+        @Test("A cgroup mount shows the container's own cgroups and no more")
+        func showsGroups() throws {
+            let container = try Container(
+                shell: "cat /sys/fs/cgroup/pids/pids.max; ls /sys/fs/cgroup; exec sleep 1000"
+            ) {
+                $0.append(
+                    Configuration.mount(
+                        "/sys/fs/cgroup", "cgroup", "cgroup", ["nosuid", "noexec", "nodev", "ro"]),
+                    at: "mounts")
+                $0[at: "linux/resources/pids"] = ["limit": 47]
+            }
+            guard HostControlGroups.v1.contains(where: { $0.superOptions.contains("pids") }) else {
+                return
+            }
+            try container.running { (process) throws in
+                try waitUntil("the list") { container.log.contains("pids\n") }
+                #expect(container.log.hasPrefix("47\n"), "\(container.log)")
+                let mounts = try process.mounts().filter { $0.type == "cgroup" }
+                #expect(!mounts.isEmpty)
+            }
+        }
+
+        @Test(
             "A mount's propagation is that of its options",
             .except(.crun, because: "it runs where everything is private"))
         func propagates() throws {
@@ -189,7 +252,9 @@ extension RuntimeSuite {
         @Test("A tmpfs has its size and mode, and with tmpcopyup what was below it")
         func hasTemporary() throws {
             let (word, size) = (Place.randomWord(), Int.random(in: 2...20) * 4)
-            let container = try Container(shell: "cat /data/sub/file; echo x > /data/new; exec sleep 1000") {
+            let container = try Container(
+                shell: "cat /data/sub/file; echo x > /data/new; exec sleep 1000"
+            ) {
                 $0.append(
                     Configuration.mount(
                         "/data", "tmpfs", "tmpfs", ["tmpcopyup", "size=\(size)k", "nosuid"]),
@@ -279,7 +344,8 @@ extension RuntimeSuite {
         @Test("Masked paths are empty, read-only ones can't be written to")
         func masksPaths() throws {
             let container = try Container(
-                shell: "cat /etc/secret; ls -A /etc/folder | wc -l; echo x > /etc/fixed; cat /etc/fixed"
+                shell:
+                    "cat /etc/secret; ls -A /etc/folder | wc -l; echo x > /etc/fixed; cat /etc/fixed"
             ) {
                 $0.append("/etc/secret", at: "linux/maskedPaths")
                 $0.append("/etc/folder", at: "linux/maskedPaths")

@@ -41,7 +41,8 @@ extension RuntimeSuite {
             }
         }
 
-        @Test("A namespace is joined by its path", arguments: ["ipc", "uts", "net", "pid", "cgroup"])
+        @Test(
+            "A namespace is joined by its path", arguments: ["ipc", "uts", "net", "pid", "cgroup"])
         func joins(file: String) throws {
             let kind = file == "net" ? "network" : file
             let flag = file == "net" ? "--net" : "--\(file)"
@@ -118,7 +119,9 @@ extension RuntimeSuite {
         func hasNames() throws {
             let (host, domain) = (Place.randomWord(), Place.randomWord())
             let before = try Observed.read("/proc/sys/kernel/hostname")
-            let container = try Container(shell: "cat /proc/sys/kernel/hostname /proc/sys/kernel/domainname") {
+            let container = try Container(
+                shell: "cat /proc/sys/kernel/hostname /proc/sys/kernel/domainname"
+            ) {
                 $0[at: "hostname"] = .string(host)
                 if Runtime.has(.domainName) { $0[at: "domainname"] = .string(domain) }
             }

@@ -15,7 +15,9 @@ extension RuntimeSuite {
                 ("effective", "CapEff", [7, 10]), ("inheritable", "CapInh", [10, 13]),
                 ("ambient", "CapAmb", [10]),
             ]
-            let names = [0: "CAP_CHOWN", 7: "CAP_SETUID", 10: "CAP_NET_BIND_SERVICE", 13: "CAP_NET_RAW"]
+            let names = [
+                0: "CAP_CHOWN", 7: "CAP_SETUID", 10: "CAP_NET_BIND_SERVICE", 13: "CAP_NET_RAW",
+            ]
             let user = Int.random(in: 1000..<9000)
             let container = try Container {
                 for (set, _, bits) in sets {

@@ -97,7 +97,10 @@ extension RuntimeSuite {
             let files = Int.random(in: 100..<900)
             let container = try Container {
                 $0[at: "process/rlimits"] = [
-                    ["type": "RLIMIT_NOFILE", "soft": .integer(files - 7), "hard": .integer(files)],
+                    [
+                        "type": "RLIMIT_NOFILE", "soft": .integer(files - 7),
+                        "hard": .integer(files),
+                    ],
                     ["type": "RLIMIT_CORE", "soft": 0, "hard": 0],
                     ["type": "RLIMIT_FSIZE", "soft": 4096, "hard": 8192],
                 ]
@@ -107,7 +110,8 @@ extension RuntimeSuite {
                     ("Max open files", files - 7, files), ("Max core file size", 0, 0),
                     ("Max file size", 4096, 8192),
                 ] {
-                    let line = try Observed.read("/proc/\(process.process)/limits")
+                    let line =
+                        try Observed.read("/proc/\(process.process)/limits")
                         .split(separator: "\n").first { $0.hasPrefix(name) } ?? ""
                     let words = line.dropFirst(name.count).split(separator: " ")
                     #expect(words.prefix(2) == ["\(soft)", "\(hard)"], "\(line)")
@@ -158,14 +162,11 @@ extension RuntimeSuite {
             }
             container.config[at: "process/scheduler"] = ["policy": "SCHED_NOSUCH"]
             try expectRefused(container, naming: "SCHED_NOSUCH")
-            container.config[at: "process/scheduler"] = [
-                "policy": "SCHED_FIFO", "priority": .integer(7),
-            ]
-            // The kernel says whether this machine lets us.
-            if try run(["chrt", "--fifo", "7", "true"]).code == 0 {
-                try container.running { (process) throws in
-                    #expect(sched_getscheduler(process.process) == 1)
-                }
+            let idle = try Container {
+                $0[at: "process/scheduler"] = ["policy": "SCHED_IDLE"]
+            }
+            try idle.running { (process) throws in
+                #expect(sched_getscheduler(process.process) == 5)
             }
         }
 
@@ -256,6 +257,20 @@ extension RuntimeSuite {
             }
         }
 
+        @Test("exec takes groups, and no new privileges")
+        func entersWithMore() throws {
+            let group = Int.random(in: 1000..<9000)
+            let container = try Container { $0[at: "process/noNewPrivileges"] = false }
+            try container.running { (_) throws in
+                guard Runtime.current != .crun else { return }
+                let outcome = try container.exec(
+                    ["--additional-gids", "\(group)", "--no-new-privs"], "grep", "-E",
+                    "^(Groups|NoNewPrivs)", "/proc/self/status")
+                #expect(outcome.lines.first?.contains("\(group)") == true, "\(outcome)")
+                #expect(outcome.lines.last == "NoNewPrivs:\t1", "\(outcome)")
+            }
+        }
+
         @Test("exec --process runs what a file describes")
         func entersByFile() throws {
             let container = try Container()
@@ -292,7 +307,8 @@ extension RuntimeSuite {
                 $0[at: "process/execCPUAffinity"] = ["initial": "0", "final": "0"]
             }
             try container.running { (_) throws in
-                let outcome = try container.exec([], "grep", "Cpus_allowed_list", "/proc/self/status")
+                let outcome = try container.exec(
+                    [], "grep", "Cpus_allowed_list", "/proc/self/status")
                 #expect(outcome.line.hasSuffix("\t0"), "\(outcome)")
             }
         }
@@ -331,7 +347,8 @@ extension RuntimeSuite {
             try container.save()
             let holding = [Products.probe, "hold-key", name, value]
             // On the host, the key is there to be read.
-            #expect(try Verdict(run(holding + [Products.probe, "read-key", name, value])).gotThrough)
+            #expect(
+                try Verdict(run(holding + [Products.probe, "read-key", name, value])).gotThrough)
             let outcome = try run(
                 holding
                     + Runtime.command(["run", "--bundle", container.bundle, container.id]))

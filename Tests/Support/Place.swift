@@ -69,7 +69,9 @@ final class Place: Sendable {
         chmod(path + "/tmp", 0o1777)
         try copy(Place.busybox(), to: path + "/bin/busybox")
         if hasProbe { try addProbe(to: path) }
-        for applet in try applets ?? Place.applets.get() { symlink("busybox", path + "/bin/" + applet) }
+        for applet in try applets ?? Place.applets.get() {
+            symlink("busybox", path + "/bin/" + applet)
+        }
         // A shell gives its background jobs this as their standard input.
         mknod(path + "/dev/null", S_IFCHR | 0o666, 0x103)
         try write("root:x:0:0:root:/root:/bin/sh\n", to: path + "/etc/passwd")

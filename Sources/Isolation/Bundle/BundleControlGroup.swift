@@ -27,6 +27,8 @@ public final class BundleControlGroup: Mechanism {
     private let hasNamespace: Bool
     private let owner: uid_t?
     private var directories: [ControlGroupDirectory] = []
+    /// Those that were mounted on the host before it was made; empty where nobody had to know.
+    private(set) var hierarchies: [ControlGroupHierarchy] = []
     private var scope: SystemdScope?
     private var handle: CInt = -1
     private var entrances: ControlGroupEntrances?
@@ -66,7 +68,8 @@ public final class BundleControlGroup: Mechanism {
             try SystemdManager.check()
             scope = try SystemdScope(path: path, id: id)
         case .cgroupfs:
-            try make(at: path ?? usualPath, in: try ControlGroupHierarchy.mounted())
+            hierarchies = try ControlGroupHierarchy.mounted()
+            try make(at: path ?? usualPath, in: hierarchies)
             try restrict()
             entrances = try ControlGroupEntrances(directories)
         }
@@ -92,7 +95,7 @@ public final class BundleControlGroup: Mechanism {
         // The child has them; we have seen enough of them.
         entrances = nil
         guard let scope else { return }
-        let hierarchies = try ControlGroupHierarchy.mounted()
+        hierarchies = try ControlGroupHierarchy.mounted()
         let isV2 = !hierarchies.contains { $0.version == .v1 }
         try SystemdManager().start(scope, child, resources, isV2: isV2)
         // Not before: one of that name may be another container's.
@@ -171,10 +174,12 @@ extension BundleControlGroup {
         _ parts: [String], from start: String, in hierarchy: ControlGroupHierarchy, _ isPure: Bool
     ) throws(KernelError) {
         let path = start + "/" + join(parts, with: "/")
-        if fileType(path) == .directory {
-            if scope == nil { try checkUnused(path) }
-        } else {
+        do throws(KernelError) {
+            try makeDirectory(path, why: "the container's cgroup")
+        } catch  where error.errno == .noSuchFile {
             try makeLevels(parts, from: start)
+        } catch  where error.errno == .fileExists && fileType(path) == .directory {
+            if scope == nil { try checkUnused(path) }
         }
         if paths.directories.last != path { paths.directories.append(path) }
         if hierarchy.version == .v1 {
@@ -246,14 +251,20 @@ extension BundleControlGroup {
 extension BundleControlGroup {
     /// A cpuset of version 1 starts empty and takes no process before it is filled.
     private func fillCPUSets(_ parts: [String], from start: String) throws(KernelError) {
-        var path = start
-        for part in parts {
-            let parent = path
-            path += "/" + part
-            for file in ["/cpuset.cpus", "/cpuset.mems"] where readControl(path + file) == "" {
-                try writeControl(
-                    path + file, readControl(parent + file) ?? "",
-                    why: "in version 1 an empty set would take no process")
+        for file in ["/cpuset.cpus", "/cpuset.mems"] {
+            var path = start
+            var above: String?
+            for part in parts {
+                let parent = path
+                path += "/" + part
+                var set = readControl(path + file)
+                if set == "" {
+                    let whole = above ?? readControl(parent + file) ?? ""
+                    try writeControl(
+                        path + file, whole, why: "in version 1 an empty set would take no process")
+                    set = whole
+                }
+                above = set
             }
         }
     }

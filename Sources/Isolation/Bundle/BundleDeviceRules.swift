@@ -110,19 +110,16 @@ extension BundleDeviceRules {
 
     private func write(into directory: String) throws(KernelError) {
         let (allowsRest, exceptions) = try lists()
-        let now = readControl(directory + "/devices.list")
+        let allow = try ControlFile(directory + "/devices.allow")
+        let deny = try ControlFile(directory + "/devices.deny")
         if allowsRest {
-            if now != "a *:* rwm" {
-                try writeControl(directory + "/devices.allow", "a", why: "every device")
+            if readControl(directory + "/devices.list") != "a *:* rwm" {
+                try allow.write("a", why: "every device")
             }
-            for rule in exceptions {
-                try writeControl(directory + "/devices.deny", rule.text, why: "but not this one")
-            }
+            for rule in exceptions { try deny.write(rule.text, why: "but not this one") }
             return
         }
-        try writeControl(directory + "/devices.deny", "a", why: "no device at all")
-        for rule in exceptions {
-            try writeControl(directory + "/devices.allow", rule.text, why: "but this one")
-        }
+        try deny.write("a", why: "no device at all")
+        for rule in exceptions { try allow.write(rule.text, why: "but this one") }
     }
 }

@@ -16,9 +16,10 @@ public struct BundleDevices: Mechanism {
     /// The devices of `settings`, and those that every container has.
     public init(_ settings: BundleFilesystem) {
         var all = settings.devices
+        let given = all.map { MountPlace.normalized($0.path) }
         for node in DeviceFilesystem.nodes {
             let path = "/dev/" + node.name
-            if all.contains(where: { MountPlace.normalized($0.path) == path }) { continue }
+            if given.contains(path) { continue }
             all.append(RuntimeDevice(path, major: node.major, minor: node.minor))
         }
         devices = all

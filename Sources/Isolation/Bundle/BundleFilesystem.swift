@@ -34,6 +34,8 @@ public struct BundleFilesystem {
     public var userNamespacePath: String?
     /// Whether the mount namespace is a new one; another mechanism has joined one where not.
     public var hasNewMountNamespace = true
+    /// The container's cgroup, which knows the host's hierarchies.
+    public var controlGroup: BundleControlGroup?
     /// Whether the container has a cgroup namespace of its own.
     public var hasControlGroupNamespace = true
     /// Whether the root is changed by `pivot_root(2)`; see ``MovedRoot``.

@@ -128,7 +128,9 @@ public final class BundleMounts: Mechanism {
             let place = try MountPlace(mount.destination)
             try place.check(type: mount.type)
             let groups = ControlGroupMounts(
-                planned, hasNamespace: settings.hasControlGroupNamespace)
+                planned, hasNamespace: settings.hasControlGroupNamespace,
+                known: settings.hasNewMountNamespace
+                    ? settings.controlGroup?.hierarchies ?? [] : [])
             let tree = try put(try groups.make(), on: place, planned)
             try groups.fill()
             guard planned.options.attributes.adding.contains(.readOnly) else { return }

@@ -22,11 +22,26 @@ final class ControlGroupEntrances {
         }
     }
 
+    /// Opens those of version 1 among `paths`, which only version 1 has.
+    ///
+    /// - Parameter unified: becomes the path that is version 2's, if there is one.
+    init(_ paths: [String], unified: inout String?) throws(KernelError) {
+        for path in paths {
+            do throws(KernelError) {
+                let door = try Descriptor.open(path + "/tasks", O_WRONLY)
+                doors.append((door.release(), path))
+            } catch  where error.errno == .noSuchFile {
+                unified = path
+            }
+        }
+    }
+
     deinit { for door in doors { close(door.number) } }
 
     /// What has to stay open.
     var descriptors: [CInt] { doors.map { $0.number } }
 
+    // book: begin entrances
     /// Goes in.
     func enter() throws(KernelError) {
         for door in doors {
@@ -34,4 +49,5 @@ final class ControlGroupEntrances {
                 through: door.number, into: door.directory, why: "from here on it is counted")
         }
     }
+    // book: end entrances
 }

@@ -10,9 +10,15 @@ struct ControlGroupMounts {
     private let planned: PlannedMount
     private let hasNamespace: Bool
     private let isUnified: Bool
+    private let known: [ControlGroupHierarchy]
 
-    /// - Parameter hasNamespace: whether the container has a cgroup namespace of its own.
-    init(_ planned: PlannedMount, hasNamespace: Bool) {
+    /// - Parameters:
+    ///   - hasNamespace: whether the container has a cgroup namespace of its own.
+    ///   - known: the host's hierarchies, where they have been looked for already.
+    init(
+        _ planned: PlannedMount, hasNamespace: Bool, known: [ControlGroupHierarchy]
+    ) {
+        self.known = known
         self.planned = planned
         self.hasNamespace = hasNamespace
         isUnified = planned.mount.type == "cgroup2" || Self.hostIsUnified
@@ -47,9 +53,10 @@ struct ControlGroupMounts {
         if isUnified { return }
         let directory = try Descriptor.openInRoot(
             path, CInt(linux_O_PATH) | O_DIRECTORY)
-        for hierarchy in try ControlGroupHierarchy.mounted() {
-            try add(hierarchy, to: directory)
-        }
+        // Without a namespace it is shown which cgroup it is in now, and not before.
+        let hierarchies =
+            hasNamespace && !known.isEmpty ? known : try ControlGroupHierarchy.mounted()
+        for hierarchy in hierarchies { try add(hierarchy, to: directory) }
     }
 
     private func add(

@@ -68,21 +68,20 @@ extension ControlGroupPaths {
     /// - Throws: `EBUSY` where they do not leave.
     public func remove() throws(KernelError) {
         if let unit { SystemdManager().stop(unit) }
+        var inhabited: [String] = []
+        for directory in directories.reversed() {
+            // Most often nobody is left in it, and then nobody needs to be looked for.
+            do { try removeDirectory(directory, why: "the container has ended") } catch {
+                if error.errno != .noSuchFile { inhabited.append(directory) }
+            }
+        }
         // All are told to end before one is waited for: a frozen process ends only when its
         // freezer lets go.
-        for directory in directories where isInhabited(directory) { killProcesses(in: directory) }
-        for directory in directories.reversed() where fileType(directory) != nil {
-            try removeControlGroup(directory)
-        }
+        for directory in inhabited { killProcesses(in: directory) }
+        for directory in inhabited { try removeControlGroup(directory) }
         for parent in parents.reversed() {
             // Somebody else may use it by now.
             do { try removeDirectory(parent, why: "made for this container only") } catch {}
         }
-    }
-
-    private func isInhabited(_ directory: String) -> Bool {
-        if fileType(directory) == nil { return false }
-        return readControl(directory + "/cgroup.procs") != ""
-            || !subdirectories(of: directory).isEmpty
     }
 }

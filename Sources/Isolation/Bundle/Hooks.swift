@@ -7,7 +7,8 @@ import OCISpec
 public struct HookState: Sendable {
     private let version: String
     private let id: String
-    private let bundle: String
+    /// The directory that hooks of the host's start in.
+    public let bundle: String
     private let annotations: StringMap
 
     /// What stays the same in all of them.
@@ -33,14 +34,18 @@ public struct HookState: Sendable {
 }
 
 /// Runs hooks one after the other, each to its end.
+///
+/// - Parameter directory: where they start; where we are if nil.
 /// - Throws: what the first says that fails.
 public func runHooks(
-    _ hooks: [RuntimeHook], _ kind: String, telling state: JSON
+    _ hooks: [RuntimeHook], _ kind: String, in directory: String?,
+    telling state: @autoclosure () -> JSON
 ) throws(KernelError) {
     for (index, hook) in hooks.enumerated() {
         let outcome = try runProgram(
-            hook.path, hook.arguments, environment: hook.environment, input: state.text(),
-            seconds: hook.timeout, why: "a hook: it is told the container's state")
+            hook.path, hook.arguments, environment: hook.environment, in: directory,
+            input: state().text(), seconds: hook.timeout,
+            why: "a hook: it is told the container's state")
         if outcome.status == .exited(0) { continue }
         let ending =
             if outcome.wasTooSlow {
@@ -53,7 +58,7 @@ public func runHooks(
             }
         throw KernelError(
             "error running \(kind) hook #\(index):", hook.path, Errno(rawValue: ECANCELED),
-            remedy: "\(ending), and it said: \(outcome.output)")
+            remedy: ending + (outcome.output.isEmpty ? "." : ", and it said: \(outcome.output)"))
     }
 }
 
@@ -84,20 +89,24 @@ public final class HostHooks: Mechanism {
     /// `prestart` and `createRuntime`.
     public func assist(_ child: ProcessID) throws(KernelError) {
         let told = state.json("created", child)
-        try runHooks(hooks.prestart, "prestart", telling: told)
-        try runHooks(hooks.createRuntime, "createRuntime", telling: told)
+        try runHooks(hooks.prestart, "prestart", in: state.bundle, telling: told)
+        try runHooks(hooks.createRuntime, "createRuntime", in: state.bundle, telling: told)
     }
 
     /// `poststart`.
     public func started(_ child: ProcessID) throws(KernelError) {
-        try runHooks(hooks.poststart, "poststart", telling: state.json("running", child))
+        try runHooks(
+            hooks.poststart, "poststart", in: state.bundle, telling: state.json("running", child))
     }
 
     /// `poststop`. One that fails is no reason to keep the container.
     public func release() throws(KernelError) {
         guard child != nil else { return }
         for hook in hooks.poststop {
-            do { try runHooks([hook], "poststop", telling: state.json("stopped", nil)) } catch {
+            do {
+                try runHooks(
+                    [hook], "poststop", in: state.bundle, telling: state.json("stopped", nil))
+            } catch {
                 warn(error)
             }
         }
@@ -124,12 +133,14 @@ public final class ContainerHooks: Mechanism {
         if hooks.createContainer.isEmpty && hooks.startContainer.isEmpty { return }
         own = numberOnHost()
         try runHooks(
-            hooks.createContainer, "createContainer", telling: state.json("created", own))
+            hooks.createContainer, "createContainer", in: state.bundle,
+            telling: state.json("created", own))
     }
 
     /// `startContainer`: the paths are the container's.
     public func launch() throws(KernelError) {
-        try runHooks(hooks.startContainer, "startContainer", telling: state.json("created", own))
+        try runHooks(
+            hooks.startContainer, "startContainer", in: nil, telling: state.json("created", own))
     }
 
     /// /proc is still the host's: there our number is the host's too.

@@ -61,6 +61,9 @@ public final class JoinedContainer: Mechanism {
     /// Moves into all others at once: the kernel looks after the order.
     public func enter() throws(KernelError) {
         guard let handle else { return }
+        // Those who are there already must not look into it before it is the command
+        // (CVE-2016-9962).
+        becomeUndumpable()
         let others = kinds.subtracting(isBornAsRoot ? [.user, .pid] : .pid)
         if !others.isEmpty {
             try enterNamespace(handle, others, why: "from here on it is where the container is")

@@ -103,10 +103,22 @@ struct MountPlace: ~Copyable {
 
     /// The path as it reads, from the root: no dots, no doubled slashes.
     static func normalized(_ path: String) -> String {
+        if isNormal(path) { return path }
         var names: [String] = []
         for name in split(path, at: "/") where !name.isEmpty && name != "." {
             if name == ".." { _ = names.popLast() } else { names.append(name) }
         }
         return "/" + join(names, with: "/")
+    }
+
+    /// As most paths are; a name that begins with a dot is left to be looked at closely.
+    private static func isNormal(_ path: String) -> Bool {
+        var isAfterSlash = false
+        for byte in path.utf8 {
+            let isSlash = byte == UInt8(ascii: "/")
+            if isAfterSlash && (isSlash || byte == UInt8(ascii: ".")) { return false }
+            isAfterSlash = isSlash
+        }
+        return path.hasPrefix("/") && !isAfterSlash
     }
 }

@@ -3,21 +3,28 @@ import Foundation
 /// podman and skopeo on a storage of a test's own: nothing of theirs on the machine is touched.
 final class Podman: Sendable {
     let place: Place
+    private let node: Node?
 
-    init() throws {
+    /// - Parameters:
+    ///   - node: where it runs, if not here.
+    ///   - runtime: what starts its containers: a name that podman knows, or a path.
+    init(on node: Node? = nil, runtime: String = "crun") throws {
+        self.node = node
         place = try Place("podman")
+        // Locks in memory and what is in /run would stay on this machine; on a node they go with it.
+        // podman's clean-up behind a container refuses a longer path for `runroot`.
         try place.makeFile(
             "containers.conf",
             """
             [engine]
             cgroup_manager = "cgroupfs"
-            events_logger = "none"
-            lock_type = "file"
+            events_logger = "\(node == nil ? "none" : "file")"
+            lock_type = "\(node == nil ? "file" : "shm")"
             num_locks = 64
-            runtime = "crun"
-            static_dir = "\(place / "static")"
+            runtime = "\(runtime)"
             tmp_dir = "\(place / "tmp")"
             volume_path = "\(place / "volumes")"
+            [network]
             network_config_dir = "\(place / "networks")"
             """)
         try place.makeFile(
@@ -26,7 +33,7 @@ final class Podman: Sendable {
             [storage]
             driver = "vfs"
             graphroot = "\(place / "root")"
-            runroot = "\(place / "run")"
+            runroot = "\(node == nil ? place / "run" : "/run/containers")"
             """)
         try place.makeFile("registries.conf", "unqualified-search-registries = []\n")
         try place.makeFile(
@@ -54,7 +61,16 @@ final class Podman: Sendable {
 
     @discardableResult
     func run(_ words: [String], input: String = "/dev/null") throws -> String {
-        try InteropTests.run(["podman"] + words, environment: environment, input: input)
+        try InteropTests.run(command(words), environment: environment, input: input)
+    }
+
+    /// What `podman WORDS…` left, if it failed too.
+    func outcome(of words: String..., input: String = "/dev/null") throws -> Outcome {
+        try InteropTests.outcome(of: command(words), environment: environment, input: input)
+    }
+
+    private func command(_ words: [String]) -> [String] {
+        (node?.entrance ?? []) + ["podman"] + words
     }
 
     /// Runs `skopeo WORDS…` on the same storage.
@@ -65,7 +81,7 @@ final class Podman: Sendable {
 
     /// What a skopeo that may be refused has to say.
     func skopeoOutcome(_ words: [String]) throws -> Outcome {
-        try outcome(of: ["skopeo"] + words, environment: environment)
+        try InteropTests.outcome(of: ["skopeo"] + words, environment: environment)
     }
 
     /// Runs a container, where podman may: it wants one version of cgroups and leaves files in /run.

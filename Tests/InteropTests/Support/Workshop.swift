@@ -10,7 +10,7 @@ final class Workshop: Sendable {
     @TaskLocal static var current: Workshop?
 
     let directory: String
-    private let docker = Mutex<Docker?>(nil)
+    private let kept = Mutex<[ObjectIdentifier: any Sendable]>([:])
 
     fileprivate init() throws {
         // On a disk, as images are; a daemon's socket needs a short path.
@@ -22,17 +22,24 @@ final class Workshop: Sendable {
 
     /// Docker, with a daemon of the tests' own.
     static func docker() throws -> Docker {
+        try shared { directory in try Docker(in: directory + "/docker") }
+    }
+
+    /// The one value of its type that the suite has, made by who asks first.
+    static func shared<Value: AnyObject & Sendable>(
+        _ make: (_ directory: String) throws -> Value
+    ) throws -> Value {
         let workshop = try #require(Workshop.current)
-        return try workshop.docker.withLock { docker in
-            if let docker { return docker }
-            let started = try Docker(in: workshop.directory + "/docker")
-            docker = started
-            return started
+        return try workshop.kept.withLock { kept in
+            if let value = kept[ObjectIdentifier(Value.self)] as? Value { return value }
+            let made = try make(workshop.directory)
+            kept[ObjectIdentifier(Value.self)] = made
+            return made
         }
     }
 
     fileprivate func close() {
-        docker.withLock { $0 = nil }
+        kept.withLock { $0 = [:] }
         removeAll(directory)
     }
 }
@@ -55,5 +62,5 @@ struct InWorkshop: SuiteTrait, TestScoping {
 @Suite(.enabled(if: isRoot || isCI, "needs root"), InWorkshop())
 struct InteropSuite {}
 
-private let isRoot = geteuid() == 0
-private let isCI = ProcessInfo.processInfo.environment["CI"] == "true"
+let isRoot = geteuid() == 0
+let isCI = ProcessInfo.processInfo.environment["CI"] == "true"

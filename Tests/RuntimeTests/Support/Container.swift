@@ -40,8 +40,28 @@ final class Container {
         }
     }
 
+    /// A container in a user namespace whose IDs begin at `base` outside.
+    static func mapped(at base: Int, _ command: [String] = ["sleep", "1000"]) throws -> Container {
+        let mappings: JSON = [["containerID": 0, "hostID": .integer(base), "size": 4096]]
+        let container = try Container {
+            $0[at: "process/args"] = .strings(command)
+            $0.append(Configuration.namespace("user"), at: "linux/namespaces")
+            $0[at: "linux/uidMappings"] = mappings
+            $0[at: "linux/gidMappings"] = mappings
+        }
+        // The image belongs to root of the namespace, as an engine sees to.
+        try TestSupport.run(
+            ["chown", "-R", "--no-dereference", "\(base):\(base)", container.rootfs])
+        chmod(container.bundle, 0o755)
+        return container
+    }
+
+    /// Changes the configuration.
+    func change(_ change: (inout JSON) throws -> Void) rethrows { try change(&config) }
+
     private static let applets = [
-        "sh", "cat", "chmod", "chown", "cp", "dd", "echo", "env", "false", "grep", "head", "hostname", "id",
+        "sh", "cat", "chmod", "chown", "cp", "dd", "echo", "env", "false", "grep", "head",
+        "hostname", "id",
         "ip", "kill", "ln", "ls", "mkdir", "mknod", "mount", "mv", "od", "pwd", "readlink", "rm",
         "rmdir", "sed", "sleep", "stat", "stty", "sync", "tail", "test", "touch", "true", "tty",
         "ulimit", "umount", "uname", "wc", "xargs",
@@ -193,10 +213,10 @@ final class Container {
 func expectRefused(
     _ container: Container, naming word: String = "", _ location: SourceLocation = #_sourceLocation
 ) throws {
+    let command = container.config[at: "process/args"]
+    defer { container.config[at: "process/args"] = command }
     // What is accepted by mistake is to end by itself.
-    if container.config[at: "process/args"] == ["sleep", "1000"] {
-        container.config[at: "process/args"] = ["true"]
-    }
+    if command == ["sleep", "1000"] { container.config[at: "process/args"] = ["true"] }
     let outcome = try container.run()
     #expect(outcome.code != 0, "accepted: \(outcome)", sourceLocation: location)
     #expect(outcome.output.isEmpty, "\(outcome)", sourceLocation: location)

@@ -1,0 +1,88 @@
+import CLinux
+import Foundation
+import Testing
+
+/// A machine of its own as far as namespaces make one: `labs/node`.
+///
+/// Whatever runs there, and every cgroup, mount and link that it made, goes with this value, or with
+/// the test process, however that dies.
+final class Node: Sendable {
+    let place: Place
+    /// The words before a command that is to run there.
+    let entrance: [String]
+
+    private let process: Process
+    private let lifeline: Int32
+    private var log: String { place / "log" }
+
+    /// - Parameters:
+    ///   - command: what runs there from the start, and with whose end the node goes.
+    ///   - place: where its files are.
+    init(
+        _ name: String, in place: Place, running command: [String] = ["sleep", "infinity"]
+    ) throws {
+        var ends: [Int32] = [-1, -1]
+        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw CommandFailure(description: "pipe2") }
+        lifeline = ends[1]
+        self.place = place
+        entrance = ["/bin/bash", labs + "/node", "--enter", place / "pid"]
+        let log = FileHandle(forWritingAtPath: try place.makeFile("log"))
+        process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/bash")
+        process.arguments =
+            [labs + "/node", "--lifeline", "--name", name, "--pid-file", place / "pid"] + command
+        process.environment = ["PATH": "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"]
+        process.standardInput = FileHandle(fileDescriptor: ends[0], closeOnDealloc: true)
+        process.standardOutput = log
+        process.standardError = log
+        try process.run()
+        try wait("a node") { FileManager.default.fileExists(atPath: place / "pid") }
+    }
+
+    deinit {
+        close(lifeline)
+        process.waitUntilExit()
+    }
+
+    /// Waits for something that happens there.
+    func wait(_ what: String, until isReady: () throws -> Bool) throws {
+        try waitUntil("\(what). The log of the node ends with:\n\(lastWords)", 30, isReady)
+    }
+
+    private var lastWords: String {
+        let text = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
+        return String(text.suffix(2000))
+    }
+
+    /// Runs a command there that has to work, and returns what it printed.
+    @discardableResult
+    func callAsFunction(
+        _ command: String..., environment: [String: String] = [:], input: String = "/dev/null"
+    ) throws -> String {
+        try run(entrance + command, environment: environment, input: input)
+    }
+}
+
+/// Where the commands of `labs/` are.
+let labs =
+    URL(fileURLWithPath: #filePath).pathComponents.dropFirst().dropLast(4)
+    .reduce("") { $0 + "/" + $1 } + "/labs"
+
+/// The OCI runtime under test: ours, or the one that `HULL_TEST_RUNTIME` names.
+let runtimeUnderTest =
+    ProcessInfo.processInfo.environment["HULL_TEST_RUNTIME"] ?? Hull.products + "/hull-runtime"
+
+/// An archive of the root file system that `labs/make-rootfs` makes.
+func makeRootArchive(in place: Place) throws -> String {
+    try run(["/bin/bash", labs + "/make-rootfs", place / "rootfs"])
+    let archive = place / "rootfs.tar"
+    try run(["tar", "--numeric-owner", "-C", place / "rootfs", "-cf", archive, "."])
+    return archive
+}
+
+/// Whether what is privileged can be: nobody hands on a capability that was taken from him.
+func hasAllCapabilities() throws -> Bool {
+    let mine = try shell("grep CapBnd: /proc/self/status | cut -f 2")
+    let last = try shell("cat /proc/sys/kernel/cap_last_cap")
+    return Int(mine, radix: 16) == Int(last).map { (1 << ($0 + 1)) - 1 }
+}
