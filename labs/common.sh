@@ -22,9 +22,11 @@ rootless_packages=(uidmap passt fuse-overlayfs)
 # The other programs that make, move and run images, for the tests of both together.
 interop_packages=(podman docker.io skopeo umoci docker-registry crun apache2-utils openssl attr
     acl libarchive-tools zstd jq)
-# What runs its containers by an OCI runtime, and what its networks need.
-orchestration_packages=(docker.io containerd podman docker-compose netavark aardvark-dns catatonit
-    tini iptables umoci)
+# dockerd, and what its networks are made with.
+docker_packages=(docker.io containerd tini iptables)
+# The other programs that run their containers by an OCI runtime, and what their networks need.
+orchestration_packages=("${docker_packages[@]}" docker-compose podman netavark aardvark-dns
+    catatonit containernetworking-plugins python3-grpcio)
 
 # Saying things ----------------------------------------------------------------
 
@@ -45,6 +47,19 @@ die() {
     shift
     if (($#)); then printf '  %s\n' "$@" >&2; fi
     exit 1
+}
+
+# A command as it would be typed, in quotes only where there is something to quote.
+show() {
+    local word
+    printf '$'
+    for word in "$@"; do
+        case $word in
+        '' | *[!A-Za-z0-9_/.:=,@+…-]*) printf " '%s'" "$word" ;;
+        *) printf ' %s' "$word" ;;
+        esac
+    done
+    printf '\n'
 }
 
 # Runs a command with its output in a file. A terminal sees the last line of it move;

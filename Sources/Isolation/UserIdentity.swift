@@ -32,16 +32,16 @@ public final class UserIdentity: Mechanism {
     // book: begin user-seal
     /// Becomes the user: groups first, since only root may change them.
     public func seal(_ process: SealedProcess) throws(KernelError) {
+        // The kernel forgets it with every change of ids; see prctl(2).
+        let diesWithOwner = diesWithParent
         try replaceGroups()
         try setGroup(account.group, why: "the group that its files belong to")
         if account.user != 0 {
             try keepCapabilities(why: "what may be kept is decided next, not by the change of user")
             if process == .command { handOverTerminal() }
         }
-        let diesWithOwner = diesWithParent
         try setUser(account.user, why: "from here on it counts as this user")
-        // The kernel forgets it with every change of user; see prctl(2). That the owner has not
-        // died in between is looked at before the command is executed.
+        // That the owner has not died in between is looked at before the command is executed.
         if diesWithOwner {
             try dieWithParent(why: "asked for again: the change of user has cancelled it")
         }

@@ -36,8 +36,7 @@ struct ContainerPlan {
     /// Runs it to its end.
     /// - Returns: the exit code of its process.
     mutating func run() throws(KernelError) -> Int32 {
-        Narrator.chapter(record.name, "prepare")
-        try record.prepare()
+        try reserve()
         do {
             var sandbox = Sandbox(list + [announcement], running: process)
             return try sandbox.run().code
@@ -45,6 +44,12 @@ struct ContainerPlan {
             try record.release()
             throw error
         }
+    }
+
+    /// Before all the others: the name, and the gate's place.
+    private func reserve() throws(KernelError) {
+        Narrator.chapter(record.name, "prepare")
+        try record.prepare()
     }
 
     /// Makes it and leaves it to itself.
@@ -58,8 +63,7 @@ struct ContainerPlan {
                     + " process.terminal to false.")
         }
         process.isDetached = true
-        Narrator.chapter(record.name, "prepare")
-        try record.prepare()
+        try reserve()
         do {
             let gate = isStarted ? nil : try StartGate(at: record.directory.gate)
             process.startGate = gate?.number

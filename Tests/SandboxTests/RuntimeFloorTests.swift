@@ -137,6 +137,8 @@ private struct Container {
         facts.formUnion(
             limits.split(separator: "\n").filter { $0.contains("open files") }.map(String.init))
         for name in try FileManager.default.contentsOfDirectory(atPath: observed.path("/dev")) {
+            // A link that leads nowhere where the kernel shows no memory.
+            if name == "core", access("/proc/kcore", F_OK) < 0 { continue }
             let path = observed.path("/dev/" + name)
             let attributes = try FileManager.default.attributesOfItem(atPath: path)
             let link = (try? FileManager.default.destinationOfSymbolicLink(atPath: path)) ?? ""
@@ -165,7 +167,11 @@ private struct Container {
         // The root is another directory in each; where a file system shows as "/" it is new.
         var part = mount.target == "/" ? "" : mount.root
         if mount.type.hasPrefix("cgroup"), part != "/" { part = "a group" }
-        let options = mount.superOptions.filter { !$0.hasPrefix("inode") && !$0.hasPrefix("nr_") }
+        // What is read-only is the mount: mount(2) says the same of the file system besides. An
+        // empty mask has no room, by its size or by the number of its files.
+        let options = mount.superOptions.filter {
+            !$0.hasPrefix("inode") && !$0.hasPrefix("nr_") && !["ro", "rw", "size=0k"].contains($0)
+        }
         return "mount \(mount.type) \(part) on \(mount.target) \(mount.options.sorted()) "
             + "\(options.sorted())"
     }

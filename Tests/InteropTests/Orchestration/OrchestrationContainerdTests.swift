@@ -24,24 +24,9 @@ final class ContainerdNode: Sendable {
         node = try Node(
             "containerd", in: place, running: ["containerd", "--config", configuration])
         try node.wait("containerd") { try outcome(of: "version").code == 0 }
-        try importImage()
-    }
-
-    /// An OCI layout in an archive: what `ctr` takes.
-    private func importImage() throws {
-        _ = try makeRootArchive(in: place)
-        let layout = place / "layout"
-        try shell(
-            """
-            umoci init --layout '\(layout)'
-            umoci new --image '\(layout):1'
-            umoci insert --image '\(layout):1' '\(place / "rootfs")' /
-            umoci config --image '\(layout):1' --config.env PATH=/bin --config.cmd sh
-            tar -C '\(layout)' -cf '\(place / "image.tar")' .
-            """)
+        let archive = try makeImageArchive(in: place, command: ["sh"])
         try self(
-            "images", "import", "--snapshotter", "native", "--base-name", "localhost/box",
-            place / "image.tar")
+            "images", "import", "--snapshotter", "native", "--base-name", "localhost/box", archive)
     }
 
     /// Runs `ctr WORDS…` and returns what it printed.

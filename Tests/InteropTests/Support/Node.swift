@@ -80,6 +80,24 @@ func makeRootArchive(in place: Place) throws -> String {
     return archive
 }
 
+/// An archive of an OCI layout with an image of that root file system and the tag 1: what `ctr`
+/// takes.
+func makeImageArchive(in place: Place, command: [String]) throws -> String {
+    _ = try makeRootArchive(in: place)
+    let (layout, archive) = (place / "layout", place / "image.tar")
+    let words = command.map { "--config.cmd '\($0)'" }.joined(separator: " ")
+    try shell(
+        """
+        umoci init --layout '\(layout)'
+        umoci new --image '\(layout):1'
+        umoci insert --image '\(layout):1' '\(place / "rootfs")' /
+        umoci config --image '\(layout):1' \(words) \
+            --config.env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+        tar -C '\(layout)' -cf '\(archive)' .
+        """)
+    return archive
+}
+
 /// Whether what is privileged can be: nobody hands on a capability that was taken from him.
 func hasAllCapabilities() throws -> Bool {
     let mine = try shell("grep CapBnd: /proc/self/status | cut -f 2")
