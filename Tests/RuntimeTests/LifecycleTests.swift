@@ -388,22 +388,6 @@ extension RuntimeSuite {
                         #expect(try container.status() == "running")
                     }
                 }
-                clearAway(container)
-            }
-        }
-
-        /// What another runtime than ours leaves then is no failure of these tests.
-        private func clearAway(_ container: Container) {
-            guard Runtime.current != .hull else { return }
-            for process in Host.processes(mentioning: container.id) { kill(process, SIGKILL) }
-            for process in Host.processes(rootedIn: container.rootfs) { kill(process, SIGKILL) }
-            for mount in HostControlGroups.v1 {
-                let directory = mount.target + container.cgroup
-                let members = (try? Observed.read(directory + "/cgroup.procs")) ?? ""
-                for line in members.split(separator: "\n") {
-                    if let process = pid_t(line) { kill(process, SIGKILL) }
-                }
-                for _ in 0..<100 where rmdir(directory) != 0 && errno == EBUSY { usleep(5000) }
             }
         }
 

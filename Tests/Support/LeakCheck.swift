@@ -80,8 +80,14 @@ struct Snapshot {
 
     /// Control groups but those that a service manager makes and takes away by itself.
     private static func controlGroups() -> Set<String> {
-        var facts: Set<String> = []
-        let all = FileManager.default.enumerator(atPath: "/sys/fs/cgroup")
+        let mounts = (try? Mount.list(of: "self").filter { $0.type.hasPrefix("cgroup") }) ?? []
+        // One by one: an enumerator does not cross into a mount.
+        return Set(mounts.flatMap { controlGroups(below: $0.target) })
+    }
+
+    private static func controlGroups(below mount: String) -> [String] {
+        let all = FileManager.default.enumerator(atPath: mount)
+        var facts: [String] = []
         while let path = all?.nextObject() as? String {
             guard all?.fileAttributes?[.type] as? FileAttributeType == .typeDirectory else {
                 continue
@@ -90,8 +96,11 @@ struct Snapshot {
                 $0.hasSuffix(".service") || $0.hasSuffix(".scope") || $0.hasSuffix(".slice")
             }
             let isMachine = path.contains("process_api")
-            if !isMachine && (!isService || path.contains("hull")) {
-                facts.insert("control group \(path)")
+            // A process that is in no namespace of ours is shown as 0: it's somebody else's.
+            let members = (try? Observed.read("\(mount)/\(path)/cgroup.procs")) ?? ""
+            let isForeign = members.split(separator: "\n").contains("0")
+            if !isMachine && !isForeign && (!isService || path.contains("hull")) {
+                facts.append("control group \(mount)/\(path)")
             }
         }
         return facts

@@ -25,7 +25,7 @@ final class Container {
         // Few applets and no probe: the tests start hundreds of containers.
         rootfs = try place().rootfs(
             name + "/rootfs", applets: Container.applets, hasProbe: false)
-        cgroup = "/hull-test-" + Place.randomWord()
+        cgroup = Container.cgroupPrefix + Place.randomWord()
         config = Configuration.usual(cgroup: cgroup)
         try change(&config)
     }
@@ -39,6 +39,9 @@ final class Container {
             try change(&$0)
         }
     }
+
+    /// What the cgroups' paths of this run begin with.
+    static let cgroupPrefix = "/" + (Place.prefix as NSString).lastPathComponent
 
     /// A container in a user namespace whose IDs begin at `base` outside.
     static func mapped(at base: Int, _ command: [String] = ["sleep", "1000"]) throws -> Container {
