@@ -46,6 +46,12 @@ struct ContainerPlan {
         }
     }
 
+    /// Before all the others: the name, and the gate's place.
+    private func reserve() throws(KernelError) {
+        Narrator.chapter(record.name, "prepare")
+        try record.prepare()
+    }
+
     /// Makes it and leaves it to itself.
     ///
     /// - Parameter isStarted: whether its process is started; else it waits at its gate.
