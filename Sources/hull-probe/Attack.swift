@@ -51,7 +51,7 @@ enum Stage: String {
     case identity = "5 identity"
     case cgroups = "6 cgroups"
     case privileges = "7 privileges"
-    case engine = "10 engine"
+    case engine = "engine"
 }
 
 /// How an attack ended. One line, one exit code.
