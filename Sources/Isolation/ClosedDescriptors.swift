@@ -9,6 +9,9 @@ public struct ClosedDescriptors: Mechanism {
     /// As the narrator calls it.
     public let name = "descriptors"
 
+    /// Nothing of it is the host's to do.
+    public let entersEarly = true
+
     /// Nothing has to be chosen.
     public init() {}
 

@@ -7,6 +7,9 @@ public struct EmptyNetwork: Mechanism {
     /// A new network namespace.
     public let namespaces: Namespaces = .network
 
+    /// Nothing of it is the host's to do.
+    public let entersEarly = true
+
     /// Nothing has to be chosen.
     public init() {}
 

@@ -7,7 +7,7 @@ import Kernel
 ///     host                                   sandbox
 ///     ────                                   ───────
 ///     clone3 ─────────────────────────────▶  born
-///     adopt: id maps, cgroups, links         waits
+///     adopt: id maps, cgroups, links         enter: what does not depend on these; waits
 ///     ──────────────── go ────────────────▶
 ///                                            enter: mounts, names
 ///     ◀────────── reached(mechanism) ──────  only for one that needs the host
@@ -56,7 +56,20 @@ struct HostEnd: ~Copyable {
     fileprivate let channel: Channel
 
     /// Tells the sandbox that everything outside is ready.
-    func letGo() throws(KernelError) { try channel.send(.go) }
+    ///
+    /// One that has failed meanwhile is not there to hear it; what it has to say comes next.
+    func letGo() throws(KernelError) {
+        do { try channel.send(.go) } catch  where error.errno == .brokenPipe {}
+    }
+
+    /// What the sandbox has failed with, if it has; does not wait.
+    func failureSoFar() throws(KernelError) -> KernelError? {
+        var request = pollfd(fd: channel.socket.number, events: Int16(POLLIN), revents: 0)
+        guard poll(&request, 1, 0) > 0, case .failed(let error) = try channel.receive() else {
+            return nil
+        }
+        return error
+    }
 
     /// Waits until the command runs, or waits at its gate.
     ///
@@ -173,7 +186,9 @@ private struct Channel: ~Copyable {
             repeat {
                 received = receive_with_descriptor(
                     socket.number, buffer.baseAddress, buffer.count, &descriptor)
-            } while received < 0 && current_errno() == EINTR
+                // Who ended without hearing us out is told by an error, once; what it had sent
+                // before that is still there.
+            } while received < 0 && (current_errno() == EINTR || current_errno() == ECONNRESET)
             if received < 0 { failure = .current }
             count = max(received, 0)
         }

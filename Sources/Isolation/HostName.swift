@@ -6,6 +6,8 @@ public struct HostName: Mechanism {
     public let name = "uts namespace"
     /// A new UTS namespace.
     public let namespaces: Namespaces
+    /// Nothing of it is the host's to do.
+    public let entersEarly = true
     private let hostName: String
 
     /// - Parameter isJoined: whether the sandbox gets into the namespace in another way.

@@ -62,6 +62,12 @@ public protocol Mechanism {
     /// In the sandbox, before the command.
     func enter() throws(KernelError)
 
+    /// Whether the sandbox need not wait for the host's part before it enters this.
+    ///
+    /// The host and the sandbox are then at work at the same time, each on a processor. It counts
+    /// at the beginning of the list: behind the first that has to wait everything has waited.
+    var entersEarly: Bool { get }
+
     /// Whether the sandbox waits, once it has entered this, for ``assist(_:)``.
     var needsHost: Bool { get }
 
@@ -120,6 +126,8 @@ extension Mechanism {
     public mutating func adopt(_ child: ProcessID) throws(KernelError) {}
     /// Nothing to do inside.
     public func enter() throws(KernelError) {}
+    /// The host first.
+    public var entersEarly: Bool { false }
     /// Needs nothing of the host's on the way.
     public var needsHost: Bool { false }
     /// Nothing to do meanwhile.

@@ -113,11 +113,16 @@ public struct Sandbox {
     private mutating func introduce(
         _ child: ProcessID, over handshake: consuming Handshake
     ) throws(KernelError) -> Descriptor? {
-        for index in mechanisms.indices {
-            Narrator.chapter(mechanisms[index].name, "adopt")
-            try mechanisms[index].adopt(child)
-        }
         let host = handshake.takeHostEnd()
+        do throws(KernelError) {
+            for index in mechanisms.indices {
+                Narrator.chapter(mechanisms[index].name, "adopt")
+                try mechanisms[index].adopt(child)
+            }
+        } catch {
+            // If the child has failed meanwhile, this has failed because of that.
+            throw try host.failureSoFar() ?? error
+        }
         try host.letGo()
         let terminal = try host.awaitExecution(
             assist: { index throws(KernelError) in
@@ -141,9 +146,11 @@ public struct Sandbox {
     /// What the child does between `clone3(2)` and `execve(2)`.
     private func becomeSandbox(_ channel: borrowing SandboxEnd) -> Never {
         do {
-            try channel.awaitPermission()
+            // What is told is told in order: the one side, then the other.
+            let early = Narrator.isOn ? 0 : mechanisms.prefix { $0.entersEarly }.count
+            if early == 0 { try channel.awaitPermission() }
             Narrator.becomeSandbox()
-            try enter(watching: channel)
+            try enter(early: early, watching: channel)
         } catch {
             channel.fail(with: error)
         }
@@ -151,7 +158,10 @@ public struct Sandbox {
     }
 
     // book: begin sandbox-enter
-    private func enter(watching channel: borrowing SandboxEnd) throws(KernelError) {
+    /// - Parameter early: how many mechanisms do not wait for the host.
+    private func enter(
+        early: Int, watching channel: borrowing SandboxEnd
+    ) throws(KernelError) {
         if !process.isDetached {
             try dieWithParent(why: "whoever kills the owner of the sandbox kills the sandbox")
         }
@@ -161,6 +171,7 @@ public struct Sandbox {
         // The modes that the mechanisms ask for are meant as they are written.
         umask(0)
         for (index, mechanism) in mechanisms.enumerated() {
+            if index == early && early > 0 { try channel.awaitPermission() }
             Narrator.chapter(mechanism.name, "enter")
             try mechanism.enter()
             if mechanism.needsHost { try channel.awaitAssistance(in: index) }

@@ -65,6 +65,8 @@ extension Errno {
     public static let outOfRange = Errno(rawValue: ERANGE)
     /// The process is gone.
     public static let noSuchProcess = Errno(rawValue: ESRCH)
+    /// Nobody is there to read any more.
+    public static let brokenPipe = Errno(rawValue: EPIPE)
     /// The kernel does not have this call.
     public static let notImplemented = Errno(rawValue: ENOSYS)
 }

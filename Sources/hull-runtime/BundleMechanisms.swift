@@ -31,7 +31,8 @@ struct BundleMechanisms {
         group = BundleControlGroup(
             path: linux.controlGroupPath, id: directory.id, linux.resources, manager: manager,
             hasNamespace: linux.ownsNew(.cgroup),
-            owner: configuration.showsWritableControlGroup ? maps?.root : nil)
+            owner: configuration.showsWritableControlGroup ? maps?.root : nil,
+            mayBeMadeLate: linux.namespace(.user) == nil && linux.ownsNew(.mount))
         hookState = HookState(
             version: configuration.version, id: directory.id, bundle: bundle.directory,
             annotations: configuration.annotations)
@@ -50,17 +51,20 @@ struct BundleMechanisms {
         let joined = linux.joined
         if !joined.isEmpty { list.append(JoinedNamespaces(joined)) }
         list.append(NewNamespaces(linux.new))
-        list += [group, record]
         if linux.ownsNew(.network) { list.append(EmptyNetwork()) }
+        if let name = configuration.hostname { list.append(try HostName(name, isJoined: true)) }
+        if let name = configuration.domainname { list.append(DomainName(name)) }
+        list.append(ClosedDescriptors())
+        list += filesystem.root
+        // Until here the sandbox needs nothing of the host, and is at work while the host makes
+        // its cgroup.
+        list += [group, record]
         if !linux.networkDevices.isEmpty {
             list.append(
                 MovedLinks(linux.networkDevices, joining: linux.namespace(.network)?.path))
         }
-        if let name = configuration.hostname { list.append(try HostName(name, isJoined: true)) }
-        if let name = configuration.domainname { list.append(DomainName(name)) }
-        list.append(ClosedDescriptors())
         // The host's paths still count: here are the sources of all that is mounted.
-        list += filesystem.before
+        list += filesystem.mounts
         list.append(try KernelSettings(linux.kernelParameters, own: linux.own))
         list.append(HostHooks(configuration.hooks, telling: hookState))
         list.append(ContainerHooks(configuration.hooks, telling: hookState))
@@ -85,14 +89,13 @@ struct BundleMechanisms {
 
     /// What is done to its files before the hooks, and what is done behind them.
     private func filesystem() throws(KernelError) -> (
-        before: [any Mechanism], after: [any Mechanism]
+        root: [any Mechanism], mounts: [any Mechanism], after: [any Mechanism]
     ) {
         // In the host's mount namespace nothing may be mounted, and the root is everyone's.
         if configuration.linux.namespace(.mount) == nil {
-            return ([], [ChangeRoot(to: bundle.rootfs)])
+            return ([], [], [ChangeRoot(to: bundle.rootfs)])
         }
-        let (before, after) = try mounts().mechanisms()
-        return (before, after)
+        return try mounts().mechanisms()
     }
 
     private func mounts() throws(KernelError) -> BundleFilesystem {

@@ -26,6 +26,10 @@ public final class BundleControlGroup: Mechanism {
     private let manager: ControlGroupManager
     private let hasNamespace: Bool
     private let owner: uid_t?
+    private let mayBeMadeLate: Bool
+    /// Whether the directories of version 1 are made while the sandbox is at work already: they
+    /// take a tenth of a container's time. In version 2 it is born in its cgroup.
+    private var isMadeLate = false
     private var directories: [ControlGroupDirectory] = []
     /// Those that were mounted on the host before it was made; empty where nobody had to know.
     private(set) var hierarchies: [ControlGroupHierarchy] = []
@@ -43,10 +47,14 @@ public final class BundleControlGroup: Mechanism {
     ///   - resources: `linux.resources`.
     ///   - hasNamespace: whether its own cgroup is the top of all that it can see.
     ///   - owner: who inside may make cgroups below it, as a user of this host; version 2 only.
+    ///   - mayBeMadeLate: whether the sandbox finds it by itself: it is the machine's root, and
+    ///     sees the host's files, when it enters this.
     public init(
         path: String?, id: String, _ resources: RuntimeResources,
-        manager: ControlGroupManager = .cgroupfs, hasNamespace: Bool = true, owner: uid_t? = nil
+        manager: ControlGroupManager = .cgroupfs, hasNamespace: Bool = true, owner: uid_t? = nil,
+        mayBeMadeLate: Bool = false
     ) {
+        self.mayBeMadeLate = mayBeMadeLate
         self.path = path == "" ? nil : path
         self.id = id
         self.resources = resources
@@ -69,6 +77,12 @@ public final class BundleControlGroup: Mechanism {
             scope = try SystemdScope(path: path, id: id)
         case .cgroupfs:
             hierarchies = try ControlGroupHierarchy.mounted()
+            isMadeLate =
+                mayBeMadeLate && isMachinesRoot && hierarchies.contains { $0.version == .v1 }
+            if isMadeLate {
+                return try make(
+                    at: path ?? usualPath, in: hierarchies.filter { $0.version == .v2 })
+            }
             try make(at: path ?? usualPath, in: hierarchies)
             try restrict()
             entrances = try ControlGroupEntrances(directories)
@@ -76,9 +90,11 @@ public final class BundleControlGroup: Mechanism {
     }
     // book: end bundle-cgroup-prepare
 
+    private var isMachinesRoot: Bool { geteuid() == 0 && isInFirstUserNamespace }
+
     /// The machine's root has it at the top, where it counts for nobody else's limits.
     private var usualPath: String {
-        geteuid() == 0 && isInFirstUserNamespace ? "/" + id : id
+        isMachinesRoot ? "/" + id : id
     }
 
     /// In version 2 it is born in its cgroup, see `clone3(2)`; in one of the service manager's it
@@ -94,6 +110,10 @@ public final class BundleControlGroup: Mechanism {
     public func adopt(_ child: ProcessID) throws(KernelError) {
         // The child has them; we have seen enough of them.
         entrances = nil
+        if isMadeLate {
+            try make(at: path ?? usualPath, in: hierarchies.filter { $0.version == .v1 })
+            return try restrict()
+        }
         guard let scope else { return }
         hierarchies = try ControlGroupHierarchy.mounted()
         let isV2 = !hierarchies.contains { $0.version == .v1 }
@@ -111,7 +131,10 @@ public final class BundleControlGroup: Mechanism {
     /// In version 1 it goes in by itself. Then it makes its own cgroup the top of all it can see.
     /// See `cgroup_namespaces(7)`.
     public func enter() throws(KernelError) {
-        do { try entrances?.enter() } catch {
+        do throws(KernelError) {
+            let doors = if isMadeLate { try lateEntrances() } else { entrances }
+            try doors?.enter()
+        } catch {
             // Version 1 asks for more than that we could make the directory.
             guard mayGoWithout(error) else { throw error }
         }
@@ -119,6 +142,16 @@ public final class BundleControlGroup: Mechanism {
         try unshareControlGroups(why: "above its own cgroup there is nothing to be seen")
     }
     // book: end bundle-cgroup-adopt
+
+    private func lateEntrances() throws(KernelError) -> ControlGroupEntrances {
+        let path = path ?? usualPath
+        let rest = "/" + join(try parts(of: path), with: "/")
+        var places: [ControlGroupDirectory] = []
+        for hierarchy in hierarchies where hierarchy.version == .v1 {
+            places.append(ControlGroupDirectory(.v1, start(of: path, in: hierarchy) + rest))
+        }
+        return try ControlGroupEntrances(places)
+    }
 
     /// Removes it, where the container came to nothing or was run to its end.
     public func release() throws(KernelError) {
@@ -136,7 +169,7 @@ extension BundleControlGroup {
         at path: String, in hierarchies: [ControlGroupHierarchy]
     ) throws(KernelError) {
         let parts = try parts(of: path)
-        let isPure = !hierarchies.contains { $0.version == .v1 }
+        let isPure = !self.hierarchies.contains { $0.version == .v1 }
         for hierarchy in hierarchies {
             do {
                 try make(parts, from: start(of: path, in: hierarchy), in: hierarchy, isPure)

@@ -4,9 +4,8 @@ import OCISpec
 /// The file system of a bundle's container: what its config.json says of `root`, `mounts` and
 /// `linux`'s devices, masks, read-only paths, labels and propagation.
 ///
-/// In two halves, because hooks run between them that still see the host's file system, with
-/// the container's mounts below the rootfs' path. See runtime-spec, config.md, "POSIX-platform
-/// Hooks".
+/// In parts, because hooks run before the last one that still see the host's file system, with the
+/// container's mounts below the rootfs' path. See runtime-spec, config.md, "POSIX-platform Hooks".
 public struct BundleFilesystem {
     /// The directory that becomes the root; on the host.
     public var rootfs: String
@@ -50,17 +49,15 @@ public struct BundleFilesystem {
     /// Whether the container has a user namespace, new or joined.
     var hasUserNamespace: Bool { !uidMappings.isEmpty || userNamespacePath != nil }
 
-    /// The whole list for `beforePivot` and `afterPivot`, which share some state.
+    /// The whole list, in three parts that share some state: what makes the root, what is made in
+    /// it, and what is done once it is the root.
     ///
-    /// After the first half the current directory is the root that is to be. A terminal's
-    /// `/dev/console` (``bindOnConsole(_:)``) may be made after either half, unless the root is
-    /// read-only: then it has to be before the second.
-    public func mechanisms() -> (beforePivot: [any Mechanism], afterPivot: [any Mechanism]) {
+    /// After the first part the current directory is the root that is to be. Hooks come behind the
+    /// second.
+    public func mechanisms() -> (
+        root: [any Mechanism], mounts: [any Mechanism], after: [any Mechanism]
+    ) {
         let bundleMounts = BundleMounts(self)
-        let before: [any Mechanism] = [
-            BundleRoot(rootfs, isInNewNamespace: hasNewMountNamespace), bundleMounts,
-            BundleDevices(self),
-        ]
         var after: [any Mechanism] =
             usesPivot ? [PivotRoot(), DetachHostRoot()] : [MovedRoot(rootfs)]
         after.append(BundleReadOnlyPaths(readOnlyPaths))
@@ -68,6 +65,9 @@ public struct BundleFilesystem {
         after.append(
             FinishedBundleRoot(
                 propagation: propagation, isReadOnly: isReadOnly, mounts: bundleMounts))
-        return (before, after)
+        return (
+            [BundleRoot(rootfs, isInNewNamespace: hasNewMountNamespace)],
+            [bundleMounts, BundleDevices(self)], after
+        )
     }
 }

@@ -12,6 +12,8 @@ public final class BundleRoot: Mechanism {
     public let name = "bundle root"
     /// A new mount namespace, if the container has one of its own.
     public let namespaces: Namespaces
+    /// Nothing of it is the host's to do.
+    public let entersEarly = true
     private let rootfs: String
 
     /// - Parameters:

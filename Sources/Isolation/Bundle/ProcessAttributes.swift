@@ -217,6 +217,8 @@ public struct Affinity: Mechanism {
 public struct DomainName: Mechanism {
     /// As the narrator calls it.
     public let name = "domain name"
+    /// Nothing of it is the host's to do.
+    public let entersEarly = true
     private let domain: String
 
     /// Sets it to `domain`.
@@ -234,6 +236,8 @@ public struct NewNamespaces: Mechanism {
     public let name = "namespaces"
     /// These.
     public let namespaces: Namespaces
+    /// Nothing of it is the host's to do.
+    public let entersEarly = true
 
     /// Has the sandbox be born in new ones of these kinds.
     public init(_ namespaces: Namespaces) { self.namespaces = namespaces }
