@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <sys/statfs.h>
 
+#include "CLinux.h"
+
 #ifndef AT_RECURSIVE
 #define AT_RECURSIVE 0x8000
 #endif
@@ -60,6 +62,10 @@ EARLY static int enters_container(char **argv) {
   return 0;
 }
 
+static int out_of_reach;
+
+int program_is_out_of_reach(void) { return out_of_reach; }
+
 // book: begin early-start
 EARLY void go_out_of_reach(long *stack) {
   char **argv = (char **)(stack + 1);
@@ -69,7 +75,9 @@ EARLY void go_out_of_reach(long *stack) {
   if (!enters_container(argv)) return;
   long program = call(__NR_openat, AT_FDCWD, (long)"/proc/self/exe", O_RDONLY | O_CLOEXEC, 0, 0);
   if (program < 0) return;
-  if (call(__NR_fstatfs, program, (long)&status, 0, 0, 0) == 0 && !(status.f_flags & READ_ONLY)) {
+  long failed = call(__NR_fstatfs, program, (long)&status, 0, 0, 0);
+  out_of_reach = !failed && status.f_flags & READ_ONLY;
+  if (!failed && !out_of_reach) {
     long mount = call(__NR_open_tree, program, (long)"",
                       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH, 0, 0);
     if (mount >= 0) {

@@ -19,22 +19,25 @@ public enum RuntimeProgram {
     // book: begin runtime-protect
     /// Executes the program again from where it cannot be written; returns if it already is.
     public static func protect() throws(KernelError) {
+        // Some have seen to it before they began; see Sources/CLinux/EarlyStart.c.
+        if program_is_out_of_reach() != 0 { return restoreName() }
         guard fileType("/proc/self/exe") != nil else { return }
-        let arguments = (0..<program_argument_count()).map { index in
-            program_argument(index).map { String(cString: $0) } ?? ""
-        }
         let program = try Descriptor.open("/proc/self/exe", O_RDONLY)
-        if isOnReadOnlyMount(program) || isSealed(program) {
-            // Executing a descriptor has made that descriptor's number our name.
-            setProcessName(arguments.first.flatMap { split($0, at: "/").last } ?? "hull")
-            return
-        }
+        if isOnReadOnlyMount(program) || isSealed(program) { return restoreName() }
         // Nothing to protect from someone who could not write it outside either.
         if access("/proc/self/exe", W_OK) != 0 { return }
         Program.forgetSecuredDescriptors()
+        let arguments = (0..<program_argument_count()).map(argument)
         try execute(try copy(of: program), arguments, why: "the same program, out of reach")
     }
     // book: end runtime-protect
+
+    private static func argument(_ index: CInt) -> String {
+        program_argument(index).map { String(cString: $0) } ?? ""
+    }
+
+    /// Executing a descriptor has made that descriptor's number our name.
+    private static func restoreName() { setProcessName(split(argument(0), at: "/").last ?? "hull") }
 
     private static func copy(of program: borrowing Descriptor) throws(KernelError) -> Descriptor {
         do {

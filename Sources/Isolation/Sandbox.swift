@@ -143,14 +143,18 @@ public struct Sandbox {
         return try process.handOver(terminal)
     }
 
+    /// How many mechanisms do not wait for the host.
+    private var earlyCount: Int {
+        // What is told is told in order: the one side, then the other.
+        Narrator.isOn ? 0 : mechanisms.dropLast().prefix { $0.entersEarly }.count
+    }
+
     /// What the child does between `clone3(2)` and `execve(2)`.
     private func becomeSandbox(_ channel: borrowing SandboxEnd) -> Never {
         do {
-            // What is told is told in order: the one side, then the other.
-            let early = Narrator.isOn ? 0 : mechanisms.prefix { $0.entersEarly }.count
-            if early == 0 { try channel.awaitPermission() }
+            if earlyCount == 0 { try channel.awaitPermission() }
             Narrator.becomeSandbox()
-            try enter(early: early, watching: channel)
+            try enter(watching: channel)
         } catch {
             channel.fail(with: error)
         }
@@ -158,10 +162,8 @@ public struct Sandbox {
     }
 
     // book: begin sandbox-enter
-    /// - Parameter early: how many mechanisms do not wait for the host.
-    private func enter(
-        early: Int, watching channel: borrowing SandboxEnd
-    ) throws(KernelError) {
+    private func enter(watching channel: borrowing SandboxEnd) throws(KernelError) {
+        let early = earlyCount
         if !process.isDetached {
             try dieWithParent(why: "whoever kills the owner of the sandbox kills the sandbox")
         }

@@ -155,6 +155,12 @@ public func unshareControlGroups(why: StaticString) throws(KernelError) {
     ) { unshare(CLONE_NEWCGROUP) }
 }
 
+/// Moves this process into a new network namespace. See `network_namespaces(7)`, `unshare(2)`.
+public func unshareNetwork(why: StaticString) throws(KernelError) {
+    try leaveNamespaces(
+        for: .network, shell: Narrator.nestedShell("unshare --net", until: "NETWORK"), why: why)
+}
+
 /// Moves this process to another root directory. See `chroot(2)`.
 public func changeRoot(_ path: String, why: StaticString) throws(KernelError) {
     try systemCall("chroot", [.text(path)], on: path, why: why) { chroot(path) }

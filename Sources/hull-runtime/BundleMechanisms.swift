@@ -51,11 +51,14 @@ struct BundleMechanisms {
         let joined = linux.joined
         if !joined.isEmpty { list.append(JoinedNamespaces(joined)) }
         list.append(NewNamespaces(linux.new))
-        if linux.ownsNew(.network) { list.append(EmptyNetwork()) }
+        if linux.ownsNew(.network) {
+            list.append(EmptyNetwork(isMadeInside: linux.networkIsMadeInside))
+        }
         if let name = configuration.hostname { list.append(try HostName(name, isJoined: true)) }
         if let name = configuration.domainname { list.append(DomainName(name)) }
         list.append(ClosedDescriptors())
-        list += filesystem.root
+        // The host's paths still count: there are the sources of all that is mounted.
+        list += filesystem.early
         // Until here the sandbox needs nothing of the host, and is at work while the host makes
         // its cgroup.
         list += [group, record]
@@ -63,7 +66,6 @@ struct BundleMechanisms {
             list.append(
                 MovedLinks(linux.networkDevices, joining: linux.namespace(.network)?.path))
         }
-        // The host's paths still count: here are the sources of all that is mounted.
         list += filesystem.mounts
         list.append(try KernelSettings(linux.kernelParameters, own: linux.own))
         list.append(HostHooks(configuration.hooks, telling: hookState))
@@ -87,9 +89,9 @@ struct BundleMechanisms {
         } ?? SandboxedProcess([], environment: [])
     }
 
-    /// What is done to its files before the hooks, and what is done behind them.
+    /// What is done to its files without the host, before the hooks, and behind them.
     private func filesystem() throws(KernelError) -> (
-        root: [any Mechanism], mounts: [any Mechanism], after: [any Mechanism]
+        early: [any Mechanism], mounts: [any Mechanism], after: [any Mechanism]
     ) {
         // In the host's mount namespace nothing may be mounted, and the root is everyone's.
         if configuration.linux.namespace(.mount) == nil {
@@ -148,10 +150,15 @@ extension RuntimeLinux {
             if namespace.kind == .time || namespace.kind == .cgroup || namespace.kind == .user {
                 continue
             }
+            if namespace.kind == .network && networkIsMadeInside { continue }
             kinds.formUnion(namespace.kind.flag)
         }
         return kinds
     }
+
+    /// Whether nobody needs the network before the sandbox has begun. The kernel makes networks
+    /// slowly.
+    fileprivate var networkIsMadeInside: Bool { networkDevices.isEmpty }
 
     /// All that are not the host's.
     fileprivate var own: Namespaces {

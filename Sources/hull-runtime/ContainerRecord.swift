@@ -43,8 +43,6 @@ final class ContainerRecord: Mechanism {
         }
         isReserved = true
         lock = try OwnedDirectory(claiming: path)
-        try replaceFile(
-            directory.configurationFile, with: bundle.bytes, mode: 0o600, durable: false)
     }
 
     /// Removes what was left by somebody who was killed before there was a container.
@@ -65,6 +63,8 @@ final class ContainerRecord: Mechanism {
 
     /// From here on there is a process to be found and ended.
     func adopt(_ child: ProcessID) throws(KernelError) {
+        try replaceFile(
+            directory.configurationFile, with: bundle.bytes, mode: 0o600, durable: false)
         let state = ContainerState(
             of: bundle.configuration, id: directory.id, bundle: bundle.directory,
             rootfs: bundle.rootfs, process: try RunningProcess(child),

@@ -42,7 +42,7 @@ struct GlobalOptions {
 
     private static var usualRoot: String {
         let machines = "/run/hull-runtime"
-        if geteuid() == 0 && (isInFirstUserNamespace || variable("USER") == "root") {
+        if geteuid() == 0 && (variable("USER") == "root" || isInFirstUserNamespace) {
             return machines
         }
         // An ordinary user, or who was one before becoming root of a user namespace.

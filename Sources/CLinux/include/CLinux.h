@@ -136,6 +136,8 @@ int push_terminal_input(int fd, char character);
 /// CommandLine.
 int program_argument_count(void);
 const char *program_argument(int index);
+/// Whether EarlyStart.c has found that nobody can write the program file.
+int program_is_out_of_reach(void);
 /// Takes back the variable that Swift's runtime was given for its start, so that
 /// no child inherits it. See Start.c.
 void return_lent_environment(void);

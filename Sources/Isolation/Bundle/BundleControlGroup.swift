@@ -22,6 +22,8 @@ public final class BundleControlGroup: Mechanism {
     public let name = "cgroup"
     private let path: String?
     private let id: String
+    /// Whether nothing on this machine is forbidden to us.
+    private let isMachinesRoot = geteuid() == 0 && isInFirstUserNamespace
     private let resources: RuntimeResources
     private let manager: ControlGroupManager
     private let hasNamespace: Bool
@@ -89,8 +91,6 @@ public final class BundleControlGroup: Mechanism {
         }
     }
     // book: end bundle-cgroup-prepare
-
-    private var isMachinesRoot: Bool { geteuid() == 0 && isInFirstUserNamespace }
 
     /// The machine's root has it at the top, where it counts for nobody else's limits.
     private var usualPath: String {
@@ -275,7 +275,7 @@ extension BundleControlGroup {
     /// An ordinary user who asks for nothing gets a container without a cgroup.
     private func mayGoWithout(_ error: KernelError) -> Bool {
         guard [.accessDenied, .notPermitted, .readOnly].contains(error.errno) else { return false }
-        return path == nil && (geteuid() != 0 || !isInFirstUserNamespace)
+        return path == nil && !isMachinesRoot
     }
 }
 

@@ -49,25 +49,27 @@ public struct BundleFilesystem {
     /// Whether the container has a user namespace, new or joined.
     var hasUserNamespace: Bool { !uidMappings.isEmpty || userNamespacePath != nil }
 
-    /// The whole list, in three parts that share some state: what makes the root, what is made in
-    /// it, and what is done once it is the root.
+    /// The whole list, in three parts that share some state: what needs nothing of the host, what
+    /// needs the container's cgroup, and what is done once the root is the root.
     ///
     /// After the first part the current directory is the root that is to be. Hooks come behind the
     /// second.
     public func mechanisms() -> (
-        root: [any Mechanism], mounts: [any Mechanism], after: [any Mechanism]
+        early: [any Mechanism], mounts: [any Mechanism], after: [any Mechanism]
     ) {
-        let bundleMounts = BundleMounts(self)
+        let first = mounts.prefix { !$0.showsControlGroup }
+        let early = BundleMounts(first, of: self)
+        let late = BundleMounts(mounts.dropFirst(first.count), of: self)
         var after: [any Mechanism] =
             usesPivot ? [PivotRoot(), DetachHostRoot()] : [MovedRoot(rootfs)]
         after.append(BundleReadOnlyPaths(readOnlyPaths))
         after.append(BundleMaskedPaths(maskedPaths))
         after.append(
             FinishedBundleRoot(
-                propagation: propagation, isReadOnly: isReadOnly, mounts: bundleMounts))
+                propagation: propagation, isReadOnly: isReadOnly, mounts: [early, late]))
         return (
-            [BundleRoot(rootfs, isInNewNamespace: hasNewMountNamespace)],
-            [bundleMounts, BundleDevices(self)], after
+            [BundleRoot(rootfs, isInNewNamespace: hasNewMountNamespace), early],
+            [late, BundleDevices(self)], after
         )
     }
 }

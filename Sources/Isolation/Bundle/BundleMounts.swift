@@ -13,13 +13,21 @@ public final class BundleMounts: Mechanism {
     /// As the narrator calls it.
     public let name = "bundle mounts"
     private let settings: BundleFilesystem
+    private let mounts: ArraySlice<RuntimeMount>
     private var plan: [PlannedMount] = []
     private var label: String?
     /// Those that become read-only when everything on them has been made.
     private var unfinished: [(mount: CInt, path: String)] = []
 
-    /// Makes the mounts of `settings`.
-    public init(_ settings: BundleFilesystem) { self.settings = settings }
+    /// Whether the sandbox need not be in its cgroup to make them.
+    public let entersEarly: Bool
+
+    /// Makes these, of the mounts of `settings`.
+    init(_ mounts: ArraySlice<RuntimeMount>, of settings: BundleFilesystem) {
+        self.mounts = mounts
+        self.settings = settings
+        entersEarly = !mounts.contains(where: \.showsControlGroup)
+    }
 
     /// The options that it knows and that are not a file system's own.
     public static var options: [String] { MountOptions.names }
@@ -36,7 +44,7 @@ public final class BundleMounts: Mechanism {
         // Elsewhere the kernel takes no label, and nobody would look at it.
         if fileType("/sys/fs/selinux/mls") != nil { label = settings.mountLabel }
         let sources = BindSources(settings)
-        for mount in settings.mounts {
+        for mount in mounts {
             var planned = PlannedMount(mount)
             if planned.isBind {
                 if sources.areCopiedOnHost(for: planned) {
@@ -124,7 +132,7 @@ public final class BundleMounts: Mechanism {
             throw KernelError(
                 "mount", mount.destination, .invalidArgument,
                 remedy: "It has no type, and `bind` is not among its options.")
-        case "cgroup", "cgroup2":
+        case _ where mount.showsControlGroup:
             let place = try MountPlace(mount.destination)
             try place.check(type: mount.type)
             let groups = ControlGroupMounts(
@@ -201,6 +209,11 @@ public final class BundleMounts: Mechanism {
             mount, MountChange(adding: .readOnly), on: path,
             why: "all that had to be made on it is there")
     }
+}
+
+extension RuntimeMount {
+    /// Whether it shows the cgroups from the one on that the container is in.
+    var showsControlGroup: Bool { type == "cgroup" || type == "cgroup2" }
 }
 
 /// An entry of `mounts`, with its options sorted and its source at hand.

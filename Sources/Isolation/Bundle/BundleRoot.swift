@@ -89,13 +89,13 @@ public struct FinishedBundleRoot: Mechanism {
     public let name = "bundle root, finished"
     private let propagation: MountFlags
     private let isReadOnly: Bool
-    private let mounts: BundleMounts
+    private let mounts: [BundleMounts]
 
     /// - Parameters:
     ///   - propagation: of the root mount; see ``RootPropagation``.
     ///   - isReadOnly: `root.readonly`.
     ///   - mounts: those of which some are to become read-only at last.
-    public init(propagation: MountFlags, isReadOnly: Bool, mounts: BundleMounts) {
+    public init(propagation: MountFlags, isReadOnly: Bool, mounts: [BundleMounts]) {
         self.propagation = propagation
         self.isReadOnly = isReadOnly
         self.mounts = mounts
@@ -106,7 +106,7 @@ public struct FinishedBundleRoot: Mechanism {
         if !propagation.isEmpty {
             try mount(nil, on: "/", propagation, why: "as the configuration wants it")
         }
-        try mounts.makeReadOnly()
+        for part in mounts { try part.makeReadOnly() }
         guard isReadOnly else { return }
         let root = try Descriptor.open("/", CInt(linux_O_PATH) | O_DIRECTORY)
         // Not by a remount: it would have to name all that a user namespace may not take away.
