@@ -27,17 +27,12 @@ public enum RuntimeProgram {
         // Nothing to protect from someone who could not write it outside either.
         if access("/proc/self/exe", W_OK) != 0 { return }
         Program.forgetSecuredDescriptors()
-        let arguments = (0..<program_argument_count()).map(argument)
-        try execute(try copy(of: program), arguments, why: "the same program, out of reach")
+        try execute(try copy(of: program), Program.arguments, why: "the same program, out of reach")
     }
     // book: end runtime-protect
 
-    private static func argument(_ index: CInt) -> String {
-        program_argument(index).map { String(cString: $0) } ?? ""
-    }
-
     /// Executing a descriptor has made that descriptor's number our name.
-    private static func restoreName() { setProcessName(split(argument(0), at: "/").last ?? "hull") }
+    private static func restoreName() { setProcessName(Program.name) }
 
     private static func copy(of program: borrowing Descriptor) throws(KernelError) -> Descriptor {
         do {

@@ -13,11 +13,7 @@ public enum Program {
         signal(SIGPIPE, SIG_IGN)
         // The modes that we ask for are meant: a sandbox's users pass through our directories.
         umask(0o022)
-        // Not from CommandLine, which is empty in a root file system without /proc.
-        var arguments = (0..<program_argument_count()).map { index in
-            program_argument(index).map { String(cString: $0) } ?? ""
-        }
-        let name = arguments.first.flatMap { split($0, at: "/").last } ?? "hull"
+        var arguments = arguments
         if arguments.isEmpty { arguments = [name] } else { arguments[0] = name }
         do {
             let code = try body(arguments)
@@ -25,6 +21,24 @@ public enum Program {
         } catch {
             fail(error, in: name)
         }
+    }
+
+    /// As they were given. Not from CommandLine, which is empty in a root file system without
+    /// /proc.
+    public static var arguments: [String] {
+        (0..<program_argument_count()).map { index in
+            program_argument(index).map { String(cString: $0) } ?? ""
+        }
+    }
+
+    /// What it was called by, without a directory.
+    public static var name: String {
+        arguments.first.flatMap { split($0, at: "/").last } ?? "hull"
+    }
+
+    /// Says what went wrong and does not count.
+    public static func warn(_ error: KernelError) {
+        write(name + ": warning: " + error.description + "\n", to: 2)
     }
 
     /// Writes the error's one line and ends the process with its exit code.

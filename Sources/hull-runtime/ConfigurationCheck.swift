@@ -2,6 +2,7 @@ import Glibc
 import Isolation
 import Kernel
 import OCISpec
+import Terminal
 
 /// What a configuration may not ask for, although every part of it is well formed.
 struct ConfigurationCheck {
@@ -48,7 +49,7 @@ struct ConfigurationCheck {
     /// Without a mount namespace all that is left is `chroot(2)`.
     private func warnOfMounts() {
         if configuration.linux.namespace(.mount) != nil { return }
-        warn(
+        Program.warn(
             KernelError(
                 "linux.namespaces", "without mount", .invalidArgument,
                 remedy: "The container's mounts, masked and read-only paths are left out: they"

@@ -199,7 +199,7 @@ extension StoredContainer {
                     [hook], "poststop", in: state.bundle,
                     telling: state.hookState.json("stopped", nil))
             } catch {
-                warn(error)
+                Program.warn(error)
             }
         }
     }

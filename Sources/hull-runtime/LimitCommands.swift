@@ -84,7 +84,10 @@ enum UpdateCommand {
             guard let text = options.value(option), !text.isEmpty else { continue }
             guard let number = text == "-1" ? -1 : ByteSize.parse(text) else {
                 throw KernelError(
-                    "option", "--\(option) \(text)", .invalidArgument, remedy: "It is a number.")
+                    "option", "--\(option) \(text)", .invalidArgument,
+                    remedy: path[0] == "memory"
+                        ? "It is a number of bytes, such as 67108864 or 64m."
+                        : "It is a whole number.")
             }
             add(path, .integer(number))
         }

@@ -2,6 +2,7 @@ import Glibc
 import Isolation
 import Kernel
 import OCISpec
+import Terminal
 
 // What a process gets, be it the container's own or one that is added (`exec`).
 
@@ -72,16 +73,21 @@ extension CommandCapabilities {
             self.init([])
             return
         }
-        self.init(Self.set(names.bounding))
-        permitted = Self.set(names.permitted)
-        inheritable = Self.set(names.inheritable)
-        ambient = Self.set(names.ambient)
+        var unknown: [String] = []
+        self.init(Self.set(names.bounding, &unknown))
+        permitted = Self.set(names.permitted, &unknown)
+        inheritable = Self.set(names.inheritable, &unknown)
+        ambient = Self.set(names.ambient, &unknown)
     }
 
-    private static func set(_ names: [String]) -> CapabilitySet {
+    /// - Parameter unknown: those that there has been a warning about.
+    private static func set(_ names: [String], _ unknown: inout [String]) -> CapabilitySet {
         var set: CapabilitySet = []
-        for name in names {
-            do { set.formUnion(try CapabilitySet(named: name)) } catch { warn(error) }
+        for name in names where !unknown.contains(name) {
+            do { set.formUnion(try CapabilitySet(named: name)) } catch {
+                Program.warn(error)
+                unknown.append(name)
+            }
         }
         return set
     }

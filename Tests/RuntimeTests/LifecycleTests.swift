@@ -342,6 +342,16 @@ extension RuntimeSuite {
             }
         }
 
+        @Test("If --pid-file can't be written, there is no container either")
+        func takesBack() throws {
+            let container = try Container()
+            container.options = ["--pid-file", try place().directory + "/nowhere/pid"]
+            for outcome in [try container.create(), try container.runDetached()] {
+                #expect(outcome.code != 0, "\(outcome)")
+                #expect(try place().contents(of: Runtime.root()).isEmpty)
+            }
+        }
+
         @Test("--preserve-fds hands that many descriptors on, and no more")
         func preservesDescriptors() throws {
             let word = Place.randomWord()

@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import Kernel
 import OCISpec
+import Terminal
 
 /// What a hook is told on its standard input. See runtime-spec, `runtime.md`, "State".
 public struct HookState: Sendable {
@@ -107,7 +108,7 @@ public final class HostHooks: Mechanism {
                 try runHooks(
                     [hook], "poststop", in: state.bundle, telling: state.json("stopped", nil))
             } catch {
-                warn(error)
+                Program.warn(error)
             }
         }
     }
@@ -151,10 +152,4 @@ public final class ContainerHooks: Mechanism {
         let text = buffer.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
         return ProcessID(rawValue: pid_t(text) ?? getpid())
     }
-}
-
-/// Says on standard error what went wrong and does not count.
-public func warn(_ error: KernelError) {
-    let line = "warning: \(error)\n"
-    _ = write(2, line, line.utf8.count)
 }
