@@ -17,9 +17,6 @@
 
 #include "CLinux.h"
 
-#ifndef AT_RECURSIVE
-#define AT_RECURSIVE 0x8000
-#endif
 #define READ_ONLY 1  // ST_RDONLY of statvfs(3)
 
 // There is no stack guard and no instrumentation before the libraries have started.

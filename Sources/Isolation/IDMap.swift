@@ -1,4 +1,5 @@
 import Kernel
+import OCISpec
 
 /// A line of a user namespace's map: which ids inside are which ids outside.
 ///
@@ -78,4 +79,9 @@ public struct IDMaps: Equatable, Sendable {
             throw refuse("Two of them overlap: an id has one meaning on either side.")
         }
     }
+}
+
+extension RuntimeIDMapping {
+    /// The same as a line of a map.
+    public var idMap: IDMap { IDMap(inside: containerID, outside: hostID, count: size) }
 }

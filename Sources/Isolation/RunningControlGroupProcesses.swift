@@ -45,29 +45,6 @@ extension RunningControlGroup {
         for process in processes() { try send(signal, to: process) }
     }
 
-    /// Has a process counted with those that are in it.
-    ///
-    /// - Parameter neighbour: one of them, whose cgroup it shares where the container has made
-    ///   some below its own: in version 2 processes live at the leaves only.
-    public func join(_ process: ProcessID, beside neighbour: ProcessID? = nil) throws(KernelError) {
-        for directory in directories {
-            try Self.join(process, directory, beside: neighbour)
-        }
-    }
-
-    static func join(
-        _ process: ProcessID, _ directory: String, beside neighbour: ProcessID?
-    ) throws(KernelError) {
-        do {
-            try moveProcess(process, into: directory, why: "from here on it is counted")
-        } catch {
-            guard error.errno == .busy, let other = leaf(of: neighbour, in: directory) else {
-                throw error
-            }
-            try moveProcess(process, into: other, why: "processes are at the leaves only")
-        }
-    }
-
     /// The cgroup below `directory` that a process is in. See `cgroups(7)`, "/proc files".
     static func leaf(of process: ProcessID?, in directory: String) -> String? {
         guard let process, let groups = readControl("/proc/\(process.rawValue)/cgroup") else {

@@ -36,7 +36,8 @@ public enum RuntimeProgram {
 
     private static func copy(of program: borrowing Descriptor) throws(KernelError) -> Descriptor {
         do {
-            let tree = try cloneMount(of: program, why: "a second way to our own program")
+            let tree = try cloneMount(
+                at: program, on: "our own program", why: "a second way to our own program")
             try makeReadOnly(tree, why: "through which it cannot be written")
             return tree
         } catch {

@@ -4,7 +4,7 @@ import Kernel
 /// The ids that the administrator has set aside for a user's containers.
 ///
 /// Lines of `USER:FIRST:COUNT`, with the user's name or number. See `subuid(5)`.
-struct SubordinateIDs {
+public struct SubordinateIDs {
     /// Where users' ids are.
     static let users = "/etc/subuid"
     /// Where groups' ids are.
@@ -46,7 +46,7 @@ struct SubordinateIDs {
     /// The name that /etc/passwd has for a user; nil where it has none.
     ///
     /// From the file itself: the C library's lookup loads modules, which a static program cannot.
-    static func userName(_ user: uid_t) -> String? {
+    public static func userName(_ user: uid_t) -> String? {
         let text: String
         do { text = try readText("/etc/passwd") } catch { return nil }
         for line in split(text, at: "\n") {

@@ -213,12 +213,6 @@ private struct Caller: ~Copyable {
     }
 }
 
-private func linkTarget(_ path: String) throws(KernelError) -> String {
-    var buffer = [CChar](repeating: 0, count: 4097)
-    guard readlink(path, &buffer, 4096) > 0 else { throw KernelError("readlink", path, .current) }
-    return buffer.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
-}
-
 extension Descriptor {
     /// Waits for a request; false where there will be none any more.
     fileprivate borrowing func awaitRequest() -> Bool {

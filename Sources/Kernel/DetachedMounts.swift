@@ -1,17 +1,6 @@
 import CLinux
 import Glibc
 
-/// A copy of the mount at `path`, attached nowhere yet, without those below it. See `open_tree(2)`.
-public func cloneMount(_ path: String, why: StaticString) throws(KernelError) -> Descriptor {
-    let flags = linux_OPEN_TREE_CLONE | linux_OPEN_TREE_CLOEXEC
-    let tree = try systemCall(
-        "open_tree",
-        [.symbol("AT_FDCWD"), .text(path), .symbol("OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC")],
-        on: path, why: why
-    ) { open_tree(AT_FDCWD, path, UInt32(flags)) }
-    return Descriptor(owning: tree)
-}
-
 /// Has a detached mount show its files' owners as the user namespace in `namespace` maps them.
 ///
 /// What belongs to user 0 on the disk belongs to the namespace's root through this mount, and

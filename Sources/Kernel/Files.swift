@@ -108,6 +108,19 @@ public func resolvedPath(_ path: String) throws(KernelError) -> String {
     return String(cString: resolved)
 }
 
+/// What a symbolic link says that it leads to. See `readlinkat(2)`.
+///
+/// - Parameters:
+///   - path: the link's; empty for the one that `directory` is open for.
+///   - directory: where a relative path begins.
+public func linkTarget(_ path: String, at directory: CInt = AT_FDCWD) throws(KernelError) -> String
+{
+    var target = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let length = readlinkat(directory, path, &target, target.count)
+    guard length > 0 else { throw KernelError("readlink", path, .current) }
+    return target.withUnsafeBytes { String(decoding: $0.prefix(length), as: UTF8.self) }
+}
+
 /// The content of a small file.
 public func readFile(_ path: String, limit: Int = 64 << 20) throws(KernelError) -> [UInt8] {
     let file = try Descriptor.open(path, O_RDONLY)

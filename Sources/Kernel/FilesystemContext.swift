@@ -99,14 +99,12 @@ public struct FilesystemContext: ~Copyable {
 
     /// What the kernel has to say about a call that failed; nil where it says nothing.
     public borrowing func complaint() -> String? {
-        var text = [CChar](repeating: 0, count: 512)
-        let count = read(context.number, &text, 511)
+        var text = [UInt8](repeating: 0, count: 512)
+        let count = read(context.number, &text, text.count)
         // It begins with the kind of message, such as `e ` for an error.
         guard count > 2 else { return nil }
-        text[count] = 0
-        var message = String(cString: text).dropFirst(2)
-        if message.hasSuffix("\n") { message = message.dropLast() }
-        return String(message)
+        let message = String(decoding: text[2..<count], as: UTF8.self)
+        return message.hasSuffix("\n") ? String(message.dropLast()) : message
     }
 
     /// A mount of it, at no place as yet. See `fsmount(2)`.

@@ -114,7 +114,7 @@ public func changeMount(
 ///
 /// - Parameter isRecursive: whether the mounts below it are copied too.
 public func cloneMount(
-    _ path: String, isRecursive: Bool, why: StaticString
+    _ path: String, isRecursive: Bool = false, why: StaticString
 ) throws(KernelError) -> Descriptor {
     let flags = linux_OPEN_TREE_CLONE | linux_OPEN_TREE_CLOEXEC
     let below = isRecursive ? linux_AT_RECURSIVE : 0

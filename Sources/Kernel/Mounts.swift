@@ -170,19 +170,8 @@ private func bindCommand(_ source: String, _ name: String) -> String {
 /// Makes a tree from ``cloneMountTree(_:beneath:shellName:why:)`` read-only, with all below it.
 /// See `mount_setattr(2)`.
 public func makeReadOnly(_ tree: borrowing Descriptor, why: StaticString) throws(KernelError) {
-    let number = tree.number
-    try systemCall(
-        "mount_setattr",
-        [
-            .number(Int(number)), .text(""), .symbol("AT_EMPTY_PATH|AT_RECURSIVE"),
-            .symbol("{attr_set=MOUNT_ATTR_RDONLY}"),
-        ],
-        on: "a volume", why: why
-    ) {
-        mount_setattr(
-            number, "", UInt32(linux_AT_EMPTY_PATH | linux_AT_RECURSIVE),
-            UInt64(linux_MOUNT_ATTR_RDONLY), 0)
-    }
+    try changeMount(
+        tree, MountChange(adding: .readOnly), isRecursive: true, on: "a volume", why: why)
 }
 
 /// Attaches a tree from ``cloneMountTree(_:beneath:shellName:why:)`` at `target`, symbolic

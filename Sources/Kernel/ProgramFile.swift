@@ -12,23 +12,6 @@ public func isSealed(_ file: borrowing Descriptor) -> Bool {
     return seals > 0 && seals & CInt(linux_F_SEAL_WRITE) != 0
 }
 
-/// A mount of its own for an open file, attached nowhere. See `open_tree(2)`.
-public func cloneMount(
-    of file: borrowing Descriptor, why: StaticString
-) throws(KernelError) -> Descriptor {
-    let flags = linux_OPEN_TREE_CLONE | linux_OPEN_TREE_CLOEXEC | linux_AT_EMPTY_PATH
-    let number = file.number
-    let tree = try systemCall(
-        "open_tree",
-        [
-            .number(Int(number)), .text(""),
-            .symbol("OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH"),
-        ],
-        on: "our own program", why: why
-    ) { open_tree(number, "", UInt32(flags)) }
-    return Descriptor(owning: tree)
-}
-
 /// A copy of an open file in memory that nobody can write. See `fcntl(2)`, "File Sealing".
 public func sealedCopy(
     of file: borrowing Descriptor, why: StaticString

@@ -157,11 +157,10 @@ private struct Walk {
         guard followsLinks, linksLeft > 0 else {
             throw KernelError("open", path, Errno(rawValue: ELOOP))
         }
-        var target = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
-        let length = readlinkat(next.number, "", &target, Int(PATH_MAX))
-        guard length >= 0 else { throw KernelError("readlink", path, .current) }
-        target[length] = 0
-        let text = String(cString: target)
+        let text: String
+        do { text = try linkTarget("", at: next.number) } catch {
+            throw error.renamed("readlink", path)
+        }
         if text.hasPrefix("/") { done = [] }
         ahead += Walk.names(text)
         return true

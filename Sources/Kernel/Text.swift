@@ -33,6 +33,16 @@ public func split(_ text: String, at separator: Unicode.Scalar) -> [String] {
     }
 }
 
+/// The names that a path is made of, without dots: `..` takes away the name before it, and at the
+/// top nothing, as in a file system.
+public func plainNames(of path: String) -> [String] {
+    var names: [String] = []
+    for name in split(path, at: "/") where !name.isEmpty && name != "." {
+        if name == ".." { _ = names.popLast() } else { names.append(name) }
+    }
+    return names
+}
+
 /// Whether an ASCII character occurs in the text.
 public func contains(_ text: String, _ character: Unicode.Scalar) -> Bool {
     for scalar in text.unicodeScalars where scalar == character { return true }

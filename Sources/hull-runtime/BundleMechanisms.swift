@@ -204,7 +204,3 @@ extension IDMaps {
     /// Who the container's root is on the host.
     fileprivate var root: UInt32? { users.first { $0.inside == 0 }?.outside }
 }
-
-extension RuntimeIDMapping {
-    fileprivate var idMap: IDMap { IDMap(inside: containerID, outside: hostID, count: size) }
-}

@@ -44,7 +44,7 @@ struct ContainerState {
         created = "\(Timestamp.now)"
         annotations = configuration.annotations
         self.process = process
-        owner = userName(geteuid())
+        owner = Self.userName(geteuid())
         self.controlGroup = controlGroup
     }
 
@@ -83,19 +83,13 @@ struct ContainerState {
         ])
     }
 
+    /// As far as the machine's /etc/passwd knows it.
+    private static func userName(_ user: uid_t) -> String {
+        user == 0 ? "root" : SubordinateIDs.userName(user) ?? "\(user)"
+    }
+
     /// What hooks are told of it.
     var hookState: HookState {
         HookState(version: version, id: id, bundle: bundle, annotations: annotations)
     }
-}
-
-/// The name of a user, as far as the machine's /etc/passwd knows it.
-private func userName(_ user: uid_t) -> String {
-    if user == 0 { return "root" }
-    let lines = (try? readText("/etc/passwd")) ?? ""
-    for line in split(lines, at: "\n") {
-        let fields = split(line, at: ":")
-        if fields.count > 2, uid_t(fields[2]) == user { return fields[0] }
-    }
-    return "\(user)"
 }

@@ -192,16 +192,7 @@ extension StoredContainer {
         // Read before it is gone with all the rest.
         let hooks = try? configuration().hooks
         try removeTree(directory.path)
-        for hook in hooks?.poststop ?? [] {
-            // One that fails is no reason to keep the container.
-            do throws(KernelError) {
-                try runHooks(
-                    [hook], "poststop", in: state.bundle,
-                    telling: state.hookState.json("stopped", nil))
-            } catch {
-                Program.warn(error)
-            }
-        }
+        hooks?.runPoststop(telling: state.hookState)
     }
 }
 

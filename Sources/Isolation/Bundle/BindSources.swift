@@ -82,17 +82,11 @@ struct BindSources {
         let holder = try NamespaceHolder(
             of: .user, shell: "", why: "maps for a mount are a user namespace's")
         let directory = "/proc/\(holder.process.rawValue)"
-        try tellKernel(text(users), in: directory + "/uid_map", why: "which users are which")
-        try tellKernel(text(groups), in: directory + "/gid_map", why: "which groups are which")
+        try tellKernel(
+            users.map(\.idMap).text, in: directory + "/uid_map", why: "which users are which")
+        try tellKernel(
+            groups.map(\.idMap).text, in: directory + "/gid_map", why: "which groups are which")
         return try Descriptor.open(directory + "/ns/user", O_RDONLY)
-    }
-
-    private func text(_ mappings: [RuntimeIDMapping]) -> String {
-        var text = ""
-        for mapping in mappings {
-            text += "\(mapping.containerID) \(mapping.hostID) \(mapping.size)\n"
-        }
-        return text
     }
 }
 

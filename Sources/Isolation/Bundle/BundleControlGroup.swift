@@ -83,19 +83,18 @@ public final class BundleControlGroup: Mechanism {
                 mayBeMadeLate && isMachinesRoot && hierarchies.contains { $0.version == .v1 }
             if isMadeLate {
                 return try make(
-                    at: path ?? usualPath, in: hierarchies.filter { $0.version == .v2 })
+                    at: place, in: hierarchies.filter { $0.version == .v2 })
             }
-            try make(at: path ?? usualPath, in: hierarchies)
+            try make(at: place, in: hierarchies)
             try restrict()
             entrances = try ControlGroupEntrances(directories)
         }
     }
     // book: end bundle-cgroup-prepare
 
-    /// The machine's root has it at the top, where it counts for nobody else's limits.
-    private var usualPath: String {
-        isMachinesRoot ? "/" + id : id
-    }
+    /// Where it is to be. The machine's root has it at the top, where it counts for nobody else's
+    /// limits.
+    private var place: String { path ?? (isMachinesRoot ? "/" + id : id) }
 
     /// In version 2 it is born in its cgroup, see `clone3(2)`; in one of the service manager's it
     /// is not.
@@ -111,7 +110,7 @@ public final class BundleControlGroup: Mechanism {
         // The child has them; we have seen enough of them.
         entrances = nil
         if isMadeLate {
-            try make(at: path ?? usualPath, in: hierarchies.filter { $0.version == .v1 })
+            try make(at: place, in: hierarchies.filter { $0.version == .v1 })
             return try restrict()
         }
         guard let scope else { return }
@@ -144,11 +143,10 @@ public final class BundleControlGroup: Mechanism {
     // book: end bundle-cgroup-adopt
 
     private func lateEntrances() throws(KernelError) -> ControlGroupEntrances {
-        let path = path ?? usualPath
-        let rest = "/" + join(try parts(of: path), with: "/")
+        let rest = "/" + join(try parts(of: place), with: "/")
         var places: [ControlGroupDirectory] = []
         for hierarchy in hierarchies where hierarchy.version == .v1 {
-            places.append(ControlGroupDirectory(.v1, start(of: path, in: hierarchy) + rest))
+            places.append(ControlGroupDirectory(.v1, start(of: place, in: hierarchy) + rest))
         }
         return try ControlGroupEntrances(places)
     }
@@ -181,11 +179,7 @@ extension BundleControlGroup {
 
     /// Nobody is to get out of where they may make cgroups; and the topmost is everyone's.
     private func parts(of path: String) throws(KernelError) -> [String] {
-        var parts: [String] = []
-        for part in split(path, at: "/") where !part.isEmpty && part != "." {
-            // As if the top were above itself, as in a file system.
-            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
-        }
+        let parts = plainNames(of: path)
         if parts.isEmpty {
             throw KernelError(
                 "linux.cgroupsPath", path, .invalidArgument,
@@ -222,7 +216,7 @@ extension BundleControlGroup {
         } else {
             // Beside version 1 there is only what version 1 does not have.
             if isPure || needsController(of: hierarchy) {
-                handDown(hierarchy.controllers, parts, from: start, below: hierarchy.mountPoint)
+                handDown(hierarchy.controllers, parts, from: start)
             }
             handle = try Descriptor.open(path, O_RDONLY | O_DIRECTORY).release()
             if let owner { try giveAway(path, to: owner) }
@@ -310,9 +304,7 @@ extension BundleControlGroup {
     ///
     /// What cannot be handed down is missed only where there is a limit for it: then the limit's
     /// file is missing, and the error says so.
-    private func handDown(
-        _ controllers: [String], _ parts: [String], from start: String, below mountPoint: String
-    ) {
+    private func handDown(_ controllers: [String], _ parts: [String], from start: String) {
         // What lies above the start is others' to decide, and so is read, not written.
         var path = start
         for part in parts {

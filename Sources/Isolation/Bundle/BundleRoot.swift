@@ -57,8 +57,16 @@ public enum RootPropagation {
     /// What `rootfsPropagation` asks for; empty where it asks for nothing.
     /// - Throws: `EINVAL` where there is none of that name.
     public static func flags(_ name: String) throws(KernelError) -> MountFlags {
+        if name.isEmpty { return [] }
+        if let flags = named(name) { return flags }
+        throw KernelError(
+            "rootfsPropagation", name, .invalidArgument,
+            remedy: "There are shared, slave, private and unbindable.")
+    }
+
+    /// The one of this name, in mount(8)'s words; nil where there is none.
+    static func named(_ name: String) -> MountFlags? {
         switch name {
-        case "": []
         case "private": .private
         case "slave": .slave
         case "shared": .shared
@@ -67,10 +75,7 @@ public enum RootPropagation {
         case "rslave": [.slave, .recursive]
         case "rshared": [.shared, .recursive]
         case "runbindable": [.unbindable, .recursive]
-        default:
-            throw KernelError(
-                "rootfsPropagation", name, .invalidArgument,
-                remedy: "There are shared, slave, private and unbindable.")
+        default: nil
         }
     }
 

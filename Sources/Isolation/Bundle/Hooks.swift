@@ -100,11 +100,17 @@ public final class HostHooks: Mechanism {
             hooks.poststart, "poststart", in: state.bundle, telling: state.json("running", child))
     }
 
-    /// `poststop`. One that fails is no reason to keep the container.
+    /// `poststop`.
     public func release() throws(KernelError) {
-        guard child != nil else { return }
-        for hook in hooks.poststop {
-            do {
+        if child != nil { hooks.runPoststop(telling: state) }
+    }
+}
+
+extension RuntimeHooks {
+    /// Runs the hooks of the end. One that fails is no reason to keep the container.
+    public func runPoststop(telling state: HookState) {
+        for hook in poststop {
+            do throws(KernelError) {
                 try runHooks(
                     [hook], "poststop", in: state.bundle, telling: state.json("stopped", nil))
             } catch {
@@ -146,10 +152,7 @@ public final class ContainerHooks: Mechanism {
 
     /// /proc is still the host's: there our number is the host's too.
     private func numberOnHost() -> ProcessID {
-        var buffer = [CChar](repeating: 0, count: 32)
-        // One less than there is room for: the end of the text stays a zero.
-        guard readlink("/proc/self", &buffer, 31) > 0 else { return ProcessID(rawValue: getpid()) }
-        let text = buffer.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-        return ProcessID(rawValue: pid_t(text) ?? getpid())
+        let number = (try? linkTarget("/proc/self")).flatMap { pid_t($0) }
+        return ProcessID(rawValue: number ?? getpid())
     }
 }

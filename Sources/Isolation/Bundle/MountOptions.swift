@@ -53,7 +53,8 @@ struct MountOptions {
     }
 
     private mutating func add(_ option: String) {
-        if addWord(option) || addPropagation(option) { return }
+        if addWord(option) { return }
+        if let flags = RootPropagation.named(option) { return propagation.append(flags) }
         if change(&attributes, option) { return }
         if option.hasPrefix("r") && change(&treeAttributes, String(option.dropFirst())) { return }
         if Self.isForOthers(option) { return }
@@ -72,21 +73,6 @@ struct MountOptions {
         case "tmpcopyup": copiesUp = true
         case "idmap": ownerMapping = .mount
         case "ridmap": ownerMapping = .tree
-        default: return false
-        }
-        return true
-    }
-
-    private mutating func addPropagation(_ option: String) -> Bool {
-        switch option {
-        case "private": propagation.append(.private)
-        case "shared": propagation.append(.shared)
-        case "slave": propagation.append(.slave)
-        case "unbindable": propagation.append(.unbindable)
-        case "rprivate": propagation.append([.private, .recursive])
-        case "rshared": propagation.append([.shared, .recursive])
-        case "rslave": propagation.append([.slave, .recursive])
-        case "runbindable": propagation.append([.unbindable, .recursive])
         default: return false
         }
         return true

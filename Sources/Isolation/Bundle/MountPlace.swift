@@ -103,12 +103,7 @@ struct MountPlace: ~Copyable {
 
     /// The path as it reads, from the root: no dots, no doubled slashes.
     static func normalized(_ path: String) -> String {
-        if isNormal(path) { return path }
-        var names: [String] = []
-        for name in split(path, at: "/") where !name.isEmpty && name != "." {
-            if name == ".." { _ = names.popLast() } else { names.append(name) }
-        }
-        return "/" + join(names, with: "/")
+        isNormal(path) ? path : "/" + join(plainNames(of: path), with: "/")
     }
 
     /// As most paths are; a name that begins with a dot is left to be looked at closely.

@@ -15,9 +15,6 @@ struct NewFilesystem {
 
     private var type: String { planned.mount.type }
 
-    /// The kernel takes no longer value for one option.
-    private static let longestValue = 255
-
     /// A mount of it that is attached nowhere, or of the host's where a user namespace gets none.
     func make(for place: borrowing Descriptor) throws(KernelError) -> Descriptor {
         let status = try fileStatus(of: place, planned.mount.destination)
@@ -31,18 +28,18 @@ struct NewFilesystem {
             if planned.options.copiesUp && type == "tmpfs" { try copyUp(place, to: tree) }
             return tree
         } catch  where error.errno == .notPermitted {
-            guard let host = Self.hosts[type] else { throw error }
+            guard let host else { throw error }
             return try borrow(host)
         }
     }
 
     /// What the kernel refuses to a user namespace that does not own what it shows: the network
     /// in /sys, the queues of the IPC namespace. The host's has the same to show then.
-    private static let hosts = Hosts()
-
-    private struct Hosts {
-        subscript(type: String) -> String? {
-            type == "sysfs" ? "/sys" : type == "mqueue" ? "/dev/mqueue" : nil
+    private var host: String? {
+        switch type {
+        case "sysfs": "/sys"
+        case "mqueue": "/dev/mqueue"
+        default: nil
         }
     }
 
