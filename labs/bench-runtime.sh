@@ -12,17 +12,15 @@ runtime_peers=(crun runc)
 
 # Outside the namespaces.
 prepare_runtime() {
-    need_packages gcc libc6-dev jq strace util-linux iproute2
+    need_packages strace
     if [[ -n ${HULL_RUNTIME:-} ]]; then
         build release hull-bench
     else
         build release hull-bench hull-runtime
     fi
-    step "Building the floor"
-    as_owner cc -O2 -static -o "$root/.build/floor" "$labs"/floor*.c
+    build_floor
     as_owner cc -O2 -static -o "$root/.build/bench-peak" "$labs/bench-peak.c"
-    as_owner cc -O1 -static -nostdlib -ffreestanding -fno-stack-protector \
-        -o "$root/.build/bench-command" "$labs/bench-command.c"
+    build_bench_command
 }
 
 # The command line that a runtime is called by.
@@ -65,8 +63,7 @@ find_runtimes() {
     done
     $hybrid || return 0
     for runtime in "${runtimes[@]}"; do runtime_starts "$runtime" nothing || refused+=("$runtime"); done
-    umount /sys/fs/cgroup/unified
-    footnote "This kernel has both versions of cgroups (hybrid). All ran in a private mount namespace without /sys/fs/cgroup/unified$(refusals "${refused[@]}")."
+    hide_unified "${refused[@]}"
 }
 
 # runtime_starts RUNTIME BUNDLE

@@ -49,6 +49,9 @@ die() {
     exit 1
 }
 
+# What stands at the top of the script that is running.
+usage() { sed -n '2,/^# shellcheck/{/^# shellcheck/!s/^# \{0,1\}//p}' -- "$0"; }
+
 # A command as it would be typed, in quotes only where there is something to quote.
 show() {
     local word
@@ -60,6 +63,30 @@ show() {
         esac
     done
     printf '\n'
+}
+
+# Shows a command where the reader looks for what comes next.
+#
+#     prompt WHERE COMMAND [ARG…]
+prompt() {
+    printf '\n%s%s' "$bold" "$1"
+    show "${@:2}"
+    printf '%s' "$plain"
+}
+
+# A title, once the reader has seen enough of what stands above; `pause` says whether to ask.
+heading() {
+    if $pause; then
+        printf '\n%s' "${dim}Enter goes on …${plain}"
+        read -r
+    fi
+    printf '\n%s%s%s\n%s\n' "$bold" "$1" "$plain" "${1//?/─}"
+}
+
+# Something is not as it has to be; how often is counted in `surprises`.
+surprise() {
+    say "${red}✘ unexpected: $1$plain"
+    surprises=$((surprises + 1))
 }
 
 # Runs a command with its output in a file. A terminal sees the last line of it move;
@@ -203,6 +230,18 @@ build() {
     done
     rm -f -- "$log"
     bin=$(as_owner swift build --package-path "$root" -c "$configuration" --show-bin-path)
+}
+
+# The floor that everything is timed against.
+build_floor() {
+    step "Building the floor"
+    as_owner cc -O2 -static -o "$root/.build/floor" "$labs"/floor*.c
+}
+
+# A command that costs next to nothing itself: one page, no C library.
+build_bench_command() {
+    as_owner cc -O1 -static -nostdlib -ffreestanding -fno-stack-protector \
+        -o "$root/.build/bench-command" "$labs/bench-command.c"
 }
 
 # Runs a command as whoever owns the repository, so that `sudo labs/…` leaves no files

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #define TOP "/sys/fs/cgroup"
-#define SAFE (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 // The limits of the bench: --memory 256m --cpus 1 --pids-limit 64.
 static const struct limit {
@@ -241,25 +240,23 @@ int use_cgroup(const char *other) {
   return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-// A thread that moves itself, and no other, spares the kernel the lock that keeps all of them
-// from being born or moved meanwhile, and with it an RCU grace period: milliseconds.
-void move_oneself(void) {
+static void write_in_all(const char *file, const char *text) {
   char top[PATH_MAX];
   for (size_t i = 0; i < COUNT(hierarchies); i++) {
     if (!is_there[i]) continue;
     snprintf(top, sizeof top, TOP "/%s", hierarchies[i].name);
-    write_in(top, "tasks", "0");
+    write_in(top, file, text);
   }
 }
 
+// A thread that moves itself, and no other, spares the kernel the lock that keeps all of them
+// from being born or moved meanwhile, and with it an RCU grace period: milliseconds.
+void move_oneself(void) { write_in_all("tasks", "0"); }
+
 void move_to_cgroup(pid_t child) {
-  char top[PATH_MAX], number[16];
+  char number[16];
   snprintf(number, sizeof number, "%d", child);
-  for (size_t i = 0; i < COUNT(hierarchies); i++) {
-    if (!is_there[i]) continue;
-    snprintf(top, sizeof top, TOP "/%s", hierarchies[i].name);
-    write_in(top, "cgroup.procs", number);
-  }
+  write_in_all("cgroup.procs", number);
 }
 
 void enter_cgroup(void) { check(unshare(CLONE_NEWCGROUP), "cgroup namespace"); }

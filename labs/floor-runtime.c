@@ -10,15 +10,10 @@
 #define _GNU_SOURCE
 #include "floor.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
-#include <linux/sched.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -26,20 +21,13 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define SAFE (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 #define NAMESPACES (CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS)
 
 // As labs/bench-runtime.json has it -----------------------------------------------
 
-static const struct row {
-  const char *source, *target, *type;
-  unsigned long flags;
-  const char *data;
-  mode_t make;
-} mounts[] = {
+static const struct row mounts[] = {
     {"proc", "/proc", "proc", 0, NULL, 0},
     {"tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k", 0},
     {"devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
@@ -75,29 +63,6 @@ static void change_root(const char *rootfs) {
   check(chdir("/"), "/");
 }
 
-static void mount_all(void) {
-  for (size_t i = 0; i < COUNT(mounts); i++) {
-    const struct row *row = &mounts[i];
-    if (row->make) check(mkdir(row->target, row->make), row->target);
-    check(mount(row->source, row->target, row->type, row->flags, row->data), row->target);
-    if (!strcmp(row->target, "/dev")) fill_dev();
-  }
-}
-
-static void protect_paths(void) {
-  for (size_t i = 0; i < COUNT(masked); i++) {
-    const char *path = masked[i];
-    if (mount("/dev/null", path, NULL, MS_BIND, NULL) < 0 && errno == ENOTDIR)
-      check(mount("tmpfs", path, "tmpfs", MS_RDONLY, "size=0k"), path);
-  }
-  for (size_t i = 0; i < COUNT(read_only); i++) {
-    const char *path = read_only[i];
-    if (mount(path, path, NULL, MS_BIND | MS_REC, NULL) < 0) continue;
-    check(mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), path);
-  }
-  check(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), "read-only /");
-}
-
 static void limit_privileges(void) {
   struct rlimit files = {1024, 1024};
   struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -127,10 +92,12 @@ static void enter(const char *rootfs, int has_cgroup, char **command) {
   enter_cgroup();
   bring_loopback_up();
   change_root(rootfs);
-  mount_all();
+  mount_all(mounts, COUNT(mounts));
   show_cgroup();
   check(sethostname("bench", 5), "hostname");
-  protect_paths();
+  mask_all(masked, COUNT(masked));
+  make_read_only(read_only, COUNT(read_only), 0);
+  check(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), "read-only /");
   umask(022);
   limit_privileges();
   start(command);
@@ -138,24 +105,7 @@ static void enter(const char *rootfs, int has_cgroup, char **command) {
 
 // Outside -------------------------------------------------------------------------
 
-static int wait_for(pid_t child) {
-  int status;
-  check(waitpid(child, &status, 0), "waitpid");
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-static pid_t clone_into(unsigned long long namespaces, int cgroup) {
-  struct clone_args arguments = {.flags = namespaces, .exit_signal = SIGCHLD};
-  if (cgroup >= 0) {
-    arguments.flags |= CLONE_INTO_CGROUP;
-    arguments.cgroup = cgroup;
-  }
-  pid_t child = syscall(SYS_clone3, &arguments, sizeof arguments);
-  check(child, "clone3");
-  return child;
-}
-
-int run_bundle(int argc, char **argv) {
+int run_bundle(char **argv) {
   char rootfs[PATH_MAX];
   int has_cgroup = !strcmp(argv[1], "runtime"), cgroup = -1;
   check(realpath(argv[2], rootfs) ? 0 : -1, argv[2]);
@@ -169,7 +119,7 @@ int run_bundle(int argc, char **argv) {
   return code;
 }
 
-int exec_in_bundle(int argc, char **argv) {
+int exec_in_bundle(char **argv) {
   int process = syscall(SYS_pidfd_open, atoi(argv[2]), 0);
   check(process, "pidfd_open");
   int cgroup = use_cgroup(argv[3]);

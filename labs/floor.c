@@ -76,15 +76,8 @@ static const struct mode {
      "/var/lib/hull-floor"},
 };
 
-#define SAFE (MS_NOSUID | MS_NODEV | MS_NOEXEC)
-
 // In this order: a directory has to be there before what is mounted in it.
-static const struct row {
-  const char *source, *target, *type;
-  unsigned long flags;
-  const char *data;
-  mode_t make;  // mkdir the target first, with this mode
-} mounts[] = {
+static const struct row mounts[] = {
     {"proc", "/proc", "proc", SAFE, NULL, 0},
     {"tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_STRICTATIME,
      "mode=755,size=65536k", 0},
@@ -109,8 +102,6 @@ static const char *const links[][2] = {
     {"pts/ptmx", "/dev/ptmx"},          {"/proc/kcore", "/dev/core"},
 };
 
-// Masked: /dev/null over a file, an empty read-only tmpfs over a directory. A
-// path that this kernel does not have is passed over.
 static const char *const masked[] = {
     "/proc/acpi",        "/proc/asound",      "/proc/interrupts",
     "/proc/kcore",       "/proc/keys",        "/proc/latency_stats",
@@ -118,7 +109,6 @@ static const char *const masked[] = {
     "/proc/scsi",        "/sys/firmware",     "/sys/devices/virtual/powercap",
 };
 
-// Read-only: a bind mount of the path on itself, then a remount.
 static const char *const read_only[] = {
     "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
 };
@@ -138,7 +128,7 @@ void write_file(const char *path, const char *text, mode_t mode) {
   close(descriptor);
 }
 
-void fill_dev(void) {
+static void fill_dev(void) {
   for (size_t i = 0; i < COUNT(nodes); i++)
     check(mknod(nodes[i].path, S_IFCHR | 0666,
                 makedev(nodes[i].major, nodes[i].minor)),
@@ -147,9 +137,8 @@ void fill_dev(void) {
     check(symlink(links[i][0], links[i][1]), links[i][1]);
 }
 
-static void mount_all(void) {
-  for (size_t i = 0; i < COUNT(mounts); i++) {
-    const struct row *row = &mounts[i];
+void mount_all(const struct row *rows, size_t count) {
+  for (const struct row *row = rows; row < rows + count; row++) {
     if (row->make) check(mkdir(row->target, row->make), row->target);
     check(mount(row->source, row->target, row->type, row->flags, row->data),
           row->target);
@@ -157,18 +146,18 @@ static void mount_all(void) {
   }
 }
 
-static void protect_paths(void) {
-  for (size_t i = 0; i < COUNT(masked); i++) {
-    const char *path = masked[i];
-    if (mount("/dev/null", path, NULL, MS_BIND, NULL) < 0 && errno == ENOTDIR)
-      check(mount("tmpfs", path, "tmpfs", MS_RDONLY, "size=0k"), path);
-  }
-  for (size_t i = 0; i < COUNT(read_only); i++) {
-    const char *path = read_only[i];
-    if (mount(path, path, NULL, MS_BIND | MS_REC, NULL) < 0) continue;
-    check(mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | SAFE,
+void mask_all(const char *const *paths, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (mount("/dev/null", paths[i], NULL, MS_BIND, NULL) < 0 && errno == ENOTDIR)
+      check(mount("tmpfs", paths[i], "tmpfs", MS_RDONLY, "size=0k"), paths[i]);
+}
+
+void make_read_only(const char *const *paths, size_t count, unsigned long flags) {
+  for (size_t i = 0; i < count; i++) {
+    if (mount(paths[i], paths[i], NULL, MS_BIND | MS_REC, NULL) < 0) continue;
+    check(mount(NULL, paths[i], NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags,
                 NULL),
-          path);
+          paths[i]);
   }
 }
 
@@ -226,10 +215,11 @@ static void enter_overlay(int parts, const char *rootfs, const char *scratch) {
   copy_files(parts, scratch);
   check(umount2(".", MNT_DETACH), "umount the old root");
   check(chdir("/"), "/");
-  mount_all();
+  mount_all(mounts, COUNT(mounts));
   if (parts & HAS_CGROUP) show_cgroup();
   attach_files(parts);
-  protect_paths();
+  mask_all(masked, COUNT(masked));
+  make_read_only(read_only, COUNT(read_only), SAFE);
 }
 
 static void mount_visible_proc(const char *rootfs) {
@@ -317,39 +307,47 @@ static void wait_at_gate(void) {
   close(gate[0]);
 }
 
+pid_t clone_into(unsigned long long namespaces, int cgroup) {
+  struct clone_args arguments = {.flags = namespaces, .exit_signal = SIGCHLD};
+  if (cgroup >= 0) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = cgroup;
+  }
+  pid_t child = syscall(SYS_clone3, &arguments, sizeof arguments);
+  check(child, "clone3");
+  return child;
+}
+
+int wait_for(pid_t child) {
+  int status;
+  check(waitpid(child, &status, 0), "waitpid");
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 int main(int argc, char **argv) {
   char rootfs[PATH_MAX], scratch[64];
-  if (argc > 3 && !strncmp(argv[1], "runtime", 7)) return run_bundle(argc, argv);
-  if (argc > 4 && !strcmp(argv[1], "exec")) return exec_in_bundle(argc, argv);
+  if (argc > 3 && !strncmp(argv[1], "runtime", 7)) return run_bundle(argv);
+  if (argc > 4 && !strcmp(argv[1], "exec")) return exec_in_bundle(argv);
   const struct mode *mode = argc > 3 ? mode_named(argv[1]) : NULL;
   if (!mode) {
     fputs("Usage: floor MODE ROOTFS COMMAND [ARG…]; the modes are in floor.c\n", stderr);
     return 125;
   }
   check(realpath(argv[2], rootfs) ? 0 : -1, argv[2]);
-  struct clone_args arguments = {.flags = mode->namespaces, .exit_signal = SIGCHLD};
   if (mode->parts & HAS_OVERLAY) make_scratch(mode, scratch, sizeof scratch);
   if (mode->parts & HAS_CABLE) choose_address();
   if (mode->parts & HAS_PRIVILEGES) read_filter();
-  if (mode->parts & HAS_CGROUP) {
-    int cgroup = make_cgroup(mode->parts & HAS_LIMITS);
-    if (cgroup >= 0) {
-      arguments.flags |= CLONE_INTO_CGROUP;
-      arguments.cgroup = cgroup;
-    }
-  }
+  int cgroup = mode->parts & HAS_CGROUP ? make_cgroup(mode->parts & HAS_LIMITS) : -1;
 
   check(pipe2(gate, O_CLOEXEC), "pipe");
-  pid_t child = syscall(SYS_clone3, &arguments, sizeof arguments);
-  check(child, "clone3");
+  pid_t child = clone_into(mode->namespaces, cgroup);
   if (child == 0) {
     wait_at_gate();
     enter(mode, rootfs, scratch, argv + 3);
   }
   let_go(mode, child);
 
-  int status;
-  check(waitpid(child, &status, 0), "waitpid");
+  int code = wait_for(child);
   if (mode->parts & HAS_CABLE) unplug();
   if (mode->parts & HAS_OVERLAY) remove_scratch(scratch);
   if (mode->parts & HAS_CGROUP) remove_cgroup();
@@ -357,5 +355,5 @@ int main(int argc, char **argv) {
     strcat(rootfs, "/proc");
     check(umount2(rootfs, 0), rootfs);
   }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return code;
 }

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
+#define SAFE (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 // Ends with a message where `result` is negative.
 void check(long result, const char *what);
@@ -30,11 +31,24 @@ int use_cgroup(const char *name);     // another's
 void move_oneself(void);              // inside, version 1: instead of move_to_cgroup
 
 // floor.c
-void fill_dev(void);  // inside: the nodes and links in /dev
+struct row {
+  const char *source, *target, *type;
+  unsigned long flags;
+  const char *data;
+  mode_t make;  // mkdir the target first, with this mode
+};
+void mount_all(const struct row *rows, size_t count);  // inside; with /dev what is in it
+// Inside. Masked: /dev/null over a file, an empty read-only tmpfs over a directory. Read-only: a
+// bind mount of the path on itself, then a remount. A path that this kernel does not have is
+// passed over.
+void mask_all(const char *const *paths, size_t count);
+void make_read_only(const char *const *paths, size_t count, unsigned long flags);
+pid_t clone_into(unsigned long long namespaces, int cgroup);  // -1: nowhere in particular
+int wait_for(pid_t child);  // its exit code
 
 // floor-runtime.c: what an OCI runtime has to do for a bundle.
-int run_bundle(int argc, char **argv);
-int exec_in_bundle(int argc, char **argv);
+int run_bundle(char **argv);
+int exec_in_bundle(char **argv);
 
 // floor-privileges.c: Docker's capabilities, its seccomp filter, a keyring.
 void read_filter(void);  // host side
