@@ -50,22 +50,14 @@ extension RuntimeSuite {
 
         @Test("A network namespace that is joined gets the link")
         func movesIntoJoined() throws {
-            let holder = try Program(["unshare", "--net", "sleep", "1000"])
-            defer {
-                holder.signal(SIGKILL)
-                _ = try? holder.wait()
-            }
-            try waitUntil("the namespace") {
-                let one = Observed(process: holder.process)
-                return try one.name == "sleep"
-                    && one.namespace("net") != Observed.host.namespace("net")
-            }
+            let other = try LabHost()
+            defer { other.end() }
             let container = try Container(shell: "ls /sys/class/net") {
                 $0[at: "linux/netDevices"] = ["test0": ["name": "joined"]]
                 let others = ["pid", "ipc", "uts", "mount"].map(Configuration.namespace)
                 $0[at: "linux/namespaces"] = .array(
                     others + [
-                        Configuration.namespace("network", "/proc/\(holder.process)/ns/net")
+                        Configuration.namespace("network", "/proc/\(other.process)/ns/net")
                     ])
             }
             let outcome = try run(container)

@@ -346,30 +346,23 @@ struct Groups {
 
     /// How much of one processor it may have.
     func processorShare() throws -> Double? {
-        let text = try shares().split(whereSeparator: \.isWhitespace).compactMap { Double($0) }
-        return text.count == 2 ? text[0] / text[1] : nil
+        let numbers = try read("cpu", "cpu.cfs_quota_us cpu.cfs_period_us", "cpu.max")
+            .split(whereSeparator: \.isWhitespace).compactMap { Double($0) }
+        return numbers.count == 2 ? numbers[0] / numbers[1] : nil
     }
 
-    private func shares() throws -> String {
-        guard try version() == 1 else { return try read("", "", "cpu.max") }
-        return try read("cpu", "cpu.cfs_quota_us", "") + " "
-            + read("cpu", "cpu.cfs_period_us", "")
-    }
-
-    private func version() throws -> Int {
-        try node("sh", "-c", "if [ -e /sys/fs/cgroup/cgroup.procs ]; then echo 2; else echo 1; fi")
-            == "1" ? 1 : 2
-    }
-
+    /// - Parameters:
+    ///   - first: files of version 1.
+    ///   - second: files of version 2.
     private func read(_ controller: String, _ first: String, _ second: String) throws -> String {
         try node(
             "bash", "-c",
             """
             while IFS=: read -r id names path; do
                 if [[ $id == 0 && -e /sys/fs/cgroup/cgroup.procs ]]; then
-                    cat "/sys/fs/cgroup$path/\(second)"
+                    (cd "/sys/fs/cgroup$path" && cat \(second))
                 elif [[ ,$names, == *,\(controller),* ]]; then
-                    cat "/sys/fs/cgroup/$names$path/\(first)"
+                    (cd "/sys/fs/cgroup/$names$path" && cat \(first))
                 fi
             done </proc/\(process)/cgroup
             """)

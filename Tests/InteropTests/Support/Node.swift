@@ -72,25 +72,31 @@ let labs =
 let runtimeUnderTest =
     ProcessInfo.processInfo.environment["HULL_TEST_RUNTIME"] ?? Hull.products + "/hull-runtime"
 
-/// An archive of the root file system that `labs/make-rootfs` makes.
+/// The root file system that `labs/make-rootfs` makes.
+func makeRoot(in place: Place) throws -> String {
+    let root = place / "rootfs"
+    try run(["/bin/bash", labs + "/make-rootfs", root])
+    return root
+}
+
+/// An archive of it.
 func makeRootArchive(in place: Place) throws -> String {
-    try run(["/bin/bash", labs + "/make-rootfs", place / "rootfs"])
     let archive = place / "rootfs.tar"
-    try run(["tar", "--numeric-owner", "-C", place / "rootfs", "-cf", archive, "."])
+    try run(["tar", "--numeric-owner", "-C", makeRoot(in: place), "-cf", archive, "."])
     return archive
 }
 
 /// An archive of an OCI layout with an image of that root file system and the tag 1: what `ctr`
 /// takes.
 func makeImageArchive(in place: Place, command: [String]) throws -> String {
-    _ = try makeRootArchive(in: place)
+    let root = try makeRoot(in: place)
     let (layout, archive) = (place / "layout", place / "image.tar")
     let words = command.map { "--config.cmd '\($0)'" }.joined(separator: " ")
     try shell(
         """
         umoci init --layout '\(layout)'
         umoci new --image '\(layout):1'
-        umoci insert --image '\(layout):1' '\(place / "rootfs")' /
+        umoci insert --image '\(layout):1' '\(root)' /
         umoci config --image '\(layout):1' \(words) \
             --config.env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
         tar -C '\(layout)' -cf '\(archive)' .
