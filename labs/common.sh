@@ -74,7 +74,10 @@ prompt() {
     printf '%s' "$plain"
 }
 
-# A title, once the reader has seen enough of what stands above; `pause` says whether to ask.
+# Whether `heading` asks, and how often `surprise` was called.
+pause=false surprises=0
+
+# A title, once the reader has seen enough of what stands above.
 heading() {
     if $pause; then
         printf '\n%s' "${dim}Enter goes on …${plain}"
@@ -83,7 +86,7 @@ heading() {
     printf '\n%s%s%s\n%s\n' "$bold" "$1" "$plain" "${1//?/─}"
 }
 
-# Something is not as it has to be; how often is counted in `surprises`.
+# Something is not as it has to be.
 surprise() {
     say "${red}✘ unexpected: $1$plain"
     surprises=$((surprises + 1))
