@@ -1,5 +1,5 @@
 // The floor's cgroup: a directory in each hierarchy that the host has, limits and device rules
-// in it, the child moved or born into it, and the same seen from inside.
+// in it, the child born into it or going in, and the same seen from inside.
 #define _GNU_SOURCE
 #include "floor.h"
 
@@ -240,23 +240,15 @@ int use_cgroup(const char *other) {
   return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-static void write_in_all(const char *file, const char *text) {
+// A thread that moves itself, and no other, spares the kernel the lock that keeps all of them
+// from being born or moved meanwhile, and with it an RCU grace period: milliseconds.
+void move_oneself(void) {
   char top[PATH_MAX];
   for (size_t i = 0; i < COUNT(hierarchies); i++) {
     if (!is_there[i]) continue;
     snprintf(top, sizeof top, TOP "/%s", hierarchies[i].name);
-    write_in(top, file, text);
+    write_in(top, "tasks", "0");
   }
-}
-
-// A thread that moves itself, and no other, spares the kernel the lock that keeps all of them
-// from being born or moved meanwhile, and with it an RCU grace period: milliseconds.
-void move_oneself(void) { write_in_all("tasks", "0"); }
-
-void move_to_cgroup(pid_t child) {
-  char number[16];
-  snprintf(number, sizeof number, "%d", child);
-  write_in_all("cgroup.procs", number);
 }
 
 void enter_cgroup(void) { check(unshare(CLONE_NEWCGROUP), "cgroup namespace"); }

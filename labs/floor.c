@@ -234,7 +234,10 @@ static void enter(const struct mode *mode, const char *rootfs,
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   umask(0);
   if (mode->parts & HAS_PROC) mount_visible_proc(rootfs);
-  if (mode->parts & HAS_CGROUP) enter_cgroup();
+  if (mode->parts & HAS_CGROUP) {
+    move_oneself();
+    enter_cgroup();
+  }
   if (mode->parts & HAS_CABLE) enter_network();
   if (mode->parts & HAS_LOOPBACK) bring_loopback_up();
   if (mode->parts & HAS_OVERLAY) {
@@ -294,7 +297,6 @@ static const struct mode *mode_named(const char *name) {
 static int gate[2];
 
 static void let_go(const struct mode *mode, pid_t child) {
-  if (mode->parts & HAS_CGROUP) move_to_cgroup(child);
   if (mode->parts & HAS_CABLE) plug_in(child);
   close(gate[0]);
   close(gate[1]);

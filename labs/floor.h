@@ -21,14 +21,13 @@ void unplug(void);             // host side
 void bring_loopback_up(void);  // inside: a network with nothing but lo
 
 // floor-cgroup.c: a cgroup in each hierarchy that there is.
-int make_cgroup(int has_limits);  // its descriptor in version 2, or -1
-void move_to_cgroup(pid_t child);  // version 1 only: version 2 is where it is born
+int make_cgroup(int has_limits);   // its descriptor in version 2, or -1
+int make_runtime_cgroup(void);     // the same, in all the hierarchies that a runtime uses
+int use_cgroup(const char *name);  // the same, of another's that is there
+void move_oneself(void);           // inside, version 1 only: version 2 is where it is born
 void enter_cgroup(void);           // inside: a namespace
 void show_cgroup(void);            // inside: /sys/fs/cgroup
 void remove_cgroup(void);
-int make_runtime_cgroup(void);        // in all the hierarchies that a runtime uses
-int use_cgroup(const char *name);     // another's
-void move_oneself(void);              // inside, version 1: instead of move_to_cgroup
 
 // floor.c
 struct row {

@@ -19,6 +19,7 @@ public final class ControlGroup: Mechanism {
     var allowsEveryDevice = false
     private var plan: [ControlGroupHierarchy]?
     private var directories: ControlGroupDirectories?
+    private var entrances: ControlGroupEntrances?
     private var note: OwnedDirectory?
 
     /// How often the kernel killed a process for lack of memory. Known after ``release()``.
@@ -66,27 +67,27 @@ public final class ControlGroup: Mechanism {
         try enableControllers(in: directories)
         for limit in limits.files { try apply(limit, in: directories) }
         try restrictDevices(in: directories)
+        entrances = try ControlGroupEntrances(directories.places)
     }
     // book: end cgroup-prepare
 
-    // book: begin cgroup-adopt
+    // book: begin cgroup-born
     /// In version 2 it is born in its cgroup: the descriptor goes to `clone3(2)`.
     public var cgroup: CInt? { directories?.descriptor }
 
-    /// In version 1 it has to be moved, and waits meanwhile: not one page may be charged to us.
-    public func adopt(_ child: ProcessID) throws(KernelError) {
-        for part in directories?.parts ?? [] where part.version == .v1 {
-            try moveProcess(child, into: part.path, why: "from here on it is counted")
-        }
-    }
-    // book: end cgroup-adopt
+    /// In version 1 it goes in by itself, through these.
+    public var descriptors: [CInt] { entrances?.descriptors ?? [] }
+    // book: end cgroup-born
+
+    /// The sandbox has the entrances now; its owner needs them no more.
+    public func adopt(_ child: ProcessID) throws(KernelError) { entrances = nil }
 
     // book: begin cgroup-enter
-    /// Makes its own cgroup the top of all it can see.
+    /// Goes in, and makes its own cgroup the top of all it can see.
     ///
-    /// In its cgroup already: the namespace's root is where its maker is. See
-    /// `cgroup_namespaces(7)`.
+    /// In this order: the namespace's root is where its maker is. See `cgroup_namespaces(7)`.
     public func enter() throws(KernelError) {
+        try entrances?.enter()
         try unshareControlGroups(why: "above its own cgroup there is nothing to be seen")
     }
     // book: end cgroup-enter

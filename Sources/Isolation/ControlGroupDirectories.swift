@@ -47,6 +47,11 @@ final class ControlGroupDirectories {
         parts.first { $0.hierarchy.controllers.contains(controller) }
     }
 
+    /// Where they are.
+    var places: [ControlGroupDirectory] {
+        parts.map { ControlGroupDirectory($0.version, $0.path) }
+    }
+
     /// The open directory of version 2, to be born in.
     var descriptor: CInt? { parts.first { $0.version == .v2 }?.directory.number }
 

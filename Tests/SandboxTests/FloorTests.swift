@@ -181,8 +181,7 @@ private struct KernelWork {
         else { return nil }
         // What is handed down to all sandboxes is handed down by the first.
         if match.2 == "cgroup.subtree_control" { return nil }
-        let value = match.2 == "cgroup.procs" ? "process" : match.3
-        return "\(own(match.1))/\(match.2) = \(value)"
+        return "\(own(match.1))/\(match.2) = \(match.3)"
     }
 
     /// What all sandboxes share is made by the first and removed by the last.
