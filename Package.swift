@@ -6,9 +6,8 @@ import PackageDescription
 // systems that hold no Swift libraries at all.
 let staticSwift: [SwiftSetting] = [.unsafeFlags(["-static-stdlib"])]
 let staticLibraries: [LinkerSetting] = [.unsafeFlags(["-static-stdlib"])]
-let staticLink: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
 
-/// How hull-runtime and all that is in it is compiled.
+/// How they are compiled.
 ///
 /// Each function can be put where the linker wants it: see `inOrderOfUse`. And generic types are
 /// named to Swift's runtime by calls instead of by texts that it would have to read first, of
@@ -26,10 +25,11 @@ let inOrderOfUse: [LinkerSetting] = [
     .unsafeFlags(
         [
             "-use-ld=lld", "-Xlinker", "--no-warn-symbol-ordering", "-Xlinker",
-            "--symbol-ordering-file=\(Context.packageDirectory)/Sources/hull-runtime/link-order.txt",
-            "-Xlinker", "-T\(Context.packageDirectory)/Sources/hull-runtime/private-functions.ld",
+            "--symbol-ordering-file=\(Context.packageDirectory)/Sources/link-order.txt",
+            "-Xlinker", "-T\(Context.packageDirectory)/Sources/private-functions.ld",
         ], .when(configuration: .release))
 ]
+let staticLink: [LinkerSetting] = [.unsafeFlags(["-static-executable"])] + inOrderOfUse
 
 /// What the static linker needs beside FoundationEssentials, which swift-crypto brings.
 let foundationParts: [LinkerSetting] = [
@@ -40,7 +40,7 @@ let foundationParts: [LinkerSetting] = [
 func stage(_ name: String) -> Target {
     .executableTarget(
         name: name, dependencies: ["Isolation", "Terminal"],
-        swiftSettings: staticSwift, linkerSettings: staticLink)
+        swiftSettings: staticSwift + quickToStart, linkerSettings: staticLink)
 }
 
 let package = Package(
@@ -99,7 +99,8 @@ let package = Package(
             dependencies: [
                 "OCISpec", "Kernel", "CLinux", "CZlib", "CZstd",
                 .product(name: "Crypto", package: "swift-crypto"),
-            ]),
+            ],
+            swiftSettings: quickToStart),
         // For programs that are not static: Debian has isa-l as a shared library only.
         .target(name: "FastGzip", dependencies: ["Images", "Kernel", "CIsal"]),
         // Everything that has threads: it is in programs of its own.
@@ -128,11 +129,13 @@ let package = Package(
             ]),
         .target(
             name: "Engine",
-            dependencies: ["Isolation", "Images", "OCISpec", "Terminal", "CLibcap", "CLinux"]),
+            dependencies: ["Isolation", "Images", "OCISpec", "Terminal", "CLibcap", "CLinux"],
+            swiftSettings: quickToStart),
 
         .target(
             name: "ImageCommands",
-            dependencies: ["Engine", "Images", "Isolation", "OCISpec", "Terminal"]),
+            dependencies: ["Engine", "Images", "Isolation", "OCISpec", "Terminal"],
+            swiftSettings: quickToStart),
 
         // The stages, the engine, and the program that attacks them.
         stage("stage01-chroot"),
@@ -154,21 +157,20 @@ let package = Package(
             dependencies: [
                 "ImageCommands", "Engine", "Images", "Isolation", "OCISpec", "Terminal",
             ],
-            swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
+            swiftSettings: staticSwift + quickToStart, linkerSettings: staticLink + foundationParts),
         .executableTarget(
             name: "hull",
             dependencies: [
                 "ImageCommands", "Engine", "Images", "Isolation", "OCISpec", "Terminal",
             ],
-            swiftSettings: staticSwift, linkerSettings: staticLink + foundationParts),
+            swiftSettings: staticSwift + quickToStart, linkerSettings: staticLink + foundationParts),
         // What podman, containerd and docker call.
         .executableTarget(
             name: "hull-runtime",
             dependencies: ["Isolation", "OCISpec", "Kernel", "Terminal", "CLinux"],
-            exclude: ["link-order.txt", "private-functions.ld"],
             swiftSettings: staticSwift + quickToStart,
             // It begins in Sources/CLinux/EarlyStart.c.
-            linkerSettings: staticLink + inOrderOfUse + [
+            linkerSettings: staticLink + [
                 .unsafeFlags(["-Xlinker", "-e", "-Xlinker", "start_out_of_reach"])
             ]),
         .executableTarget(
