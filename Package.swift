@@ -31,6 +31,11 @@ let inOrderOfUse: [LinkerSetting] = [
 ]
 let staticLink: [LinkerSetting] = [.unsafeFlags(["-static-executable"])] + inOrderOfUse
 
+/// They begin in Sources/CLinux/EarlyStart.c.
+let startedOutOfReach: [LinkerSetting] = [
+    .unsafeFlags(["-Xlinker", "-e", "-Xlinker", "start_out_of_reach"])
+]
+
 /// What the static linker needs beside FoundationEssentials, which swift-crypto brings.
 let foundationParts: [LinkerSetting] = [
     .linkedLibrary("_FoundationCShims"), .linkedLibrary("_FoundationCollections"),
@@ -163,16 +168,14 @@ let package = Package(
             dependencies: [
                 "ImageCommands", "Engine", "Images", "Isolation", "OCISpec", "Terminal",
             ],
-            swiftSettings: staticSwift + quickToStart, linkerSettings: staticLink + foundationParts),
+            swiftSettings: staticSwift + quickToStart,
+            linkerSettings: staticLink + foundationParts + startedOutOfReach),
         // What podman, containerd and docker call.
         .executableTarget(
             name: "hull-runtime",
             dependencies: ["Isolation", "OCISpec", "Kernel", "Terminal", "CLinux"],
             swiftSettings: staticSwift + quickToStart,
-            // It begins in Sources/CLinux/EarlyStart.c.
-            linkerSettings: staticLink + [
-                .unsafeFlags(["-Xlinker", "-e", "-Xlinker", "start_out_of_reach"])
-            ]),
+            linkerSettings: staticLink + startedOutOfReach),
         .executableTarget(
             name: "hull-probe", dependencies: ["Kernel", "Terminal", "CLinux"],
             swiftSettings: staticSwift, linkerSettings: staticLink),

@@ -1,7 +1,7 @@
-// Where hull-runtime begins, before the C library and Swift do.
+// Where hull-runtime and hull begin, before the C library and Swift do.
 //
-// Its program file must be out of the container's reach (CVE-2019-5736; see
-// Sources/Isolation/RuntimeProgram.swift): the program executes itself once more, through a
+// Their program file must be out of the container's reach (CVE-2019-5736; see
+// Sources/Isolation/RuntimeProgram.swift): a program executes itself once more, through a
 // mount of its own that is read-only. The two libraries take two thirds of a millisecond to
 // start, a sixth of what a whole container takes, and would do so twice. So this is done by the
 // very first instructions, with system calls and nothing else.
@@ -54,14 +54,33 @@ EARLY static int is(const char *word, const char *other) {
 
 // Of the commands, these let a container's process run our program.
 EARLY static int enters_container(char **argv) {
-  for (; *argv; argv++)
-    if (is(*argv, "run") || is(*argv, "create") || is(*argv, "exec")) return 1;
-  return 0;
+  int enters = 0;
+  for (; *argv; argv++) {
+    if (is(*argv, "run") || is(*argv, "create") || is(*argv, "exec")) enters = 1;
+    // What is to be told is left to RuntimeProgram, which can.
+    if (is(*argv, "--explain") || is(*argv, "--explain=json") || is(*argv, "--explain=shell"))
+      return 0;
+  }
+  return enters;
 }
 
 static int out_of_reach;
 
 int program_is_out_of_reach(void) { return out_of_reach; }
+
+// Executed by a descriptor a program can't find out where its file lies, and who stands beside it.
+// So it is told in the place of its name; see Program.path.
+EARLY static void execute(long file, char **argv, char **environment) {
+  char place[4096], *name = argv[0];
+  long length =
+      call(__NR_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)place, sizeof place - 1, 0);
+  if (length > 0) {
+    place[length] = 0;
+    argv[0] = place;
+  }
+  call(__NR_execveat, file, (long)"", (long)argv, (long)environment, AT_EMPTY_PATH);
+  argv[0] = name;
+}
 
 // book: begin early-start
 EARLY void go_out_of_reach(long *stack) {
@@ -80,7 +99,7 @@ EARLY void go_out_of_reach(long *stack) {
     if (mount >= 0) {
       if (call(__NR_mount_setattr, mount, (long)"", AT_EMPTY_PATH, (long)&attributes,
                sizeof attributes) == 0)
-        call(__NR_execveat, mount, (long)"", (long)argv, (long)environment, AT_EMPTY_PATH);
+        execute(mount, argv, environment);
       call(__NR_close, mount, 0, 0, 0, 0);
     }
   }

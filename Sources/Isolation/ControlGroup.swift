@@ -17,6 +17,8 @@ public final class ControlGroup: Mechanism {
     let devices: [HostDevice]
     /// Whether it may use all others too (`--privileged`).
     var allowsEveryDevice = false
+    /// Where a cgroup may be made at all, and where this one is going to be.
+    private var usable: [ControlGroupHierarchy] = []
     private var plan: [ControlGroupHierarchy]?
     private var directories: ControlGroupDirectories?
     private var entrances: ControlGroupEntrances?
@@ -44,9 +46,9 @@ public final class ControlGroup: Mechanism {
     /// - Throws: where a limit is asked for that the host cannot keep.
     @discardableResult
     public func locate() throws(KernelError) -> [String] {
-        let all = try ControlGroupHierarchy.usable(below: parent)
-        try checkControllers(in: all)
-        let used = all.filter(isUsed)
+        usable = try ControlGroupHierarchy.usable(below: parent)
+        try checkControllers(in: usable)
+        let used = usable.filter(isUsed)
         plan = used
         return used.map { $0.path(of: groupName) }
     }
@@ -60,7 +62,7 @@ public final class ControlGroup: Mechanism {
     public func prepare() throws(KernelError) {
         if plan == nil { try locate() }
         guard let plan, !plan.isEmpty else { return }
-        try Self.sweep()
+        try Self.sweep(parent == nil ? usable : ControlGroupHierarchy.usable())
         if let parent { note = try ControlGroupNotes.write(parent) }
         let directories = try ControlGroupDirectories(named: groupName, in: plan)
         self.directories = directories
@@ -103,8 +105,10 @@ public final class ControlGroup: Mechanism {
     }
 
     /// Ends and removes what killed owners left, wherever they had it.
-    public static func sweep() throws(KernelError) {
-        ControlGroupDirectories.sweep(try ControlGroupHierarchy.usable())
+    public static func sweep() throws(KernelError) { try sweep(ControlGroupHierarchy.usable()) }
+
+    private static func sweep(_ hierarchies: [ControlGroupHierarchy]) throws(KernelError) {
+        ControlGroupDirectories.sweep(hierarchies)
         let parents = ControlGroupNotes.abandoned()
         for parent in parents {
             // A parent that is gone has taken ours with it.
@@ -176,9 +180,8 @@ extension ControlGroup {
         do throws(KernelError) {
             if let part = directories.part(with: "devices") {
                 try writeControl(part.path + "/devices.deny", "a", why: "no device at all")
-                for rule in rules {
-                    try writeControl(part.path + "/devices.allow", rule.text, why: "but this one")
-                }
+                let allowed = try ControlFile(part.path + "/devices.allow")
+                for rule in rules { try allowed.write(rule.text, why: "but this one") }
             } else if let cgroup = directories.descriptor {
                 try attachDeviceProgram(
                     DeviceRule.program(following: rules), to: cgroup,

@@ -26,8 +26,11 @@ public enum RuntimeProgram {
         if isOnReadOnlyMount(program) || isSealed(program) { return restoreName() }
         // Nothing to protect from someone who could not write it outside either.
         if access("/proc/self/exe", W_OK) != 0 { return }
+        Narrator.chapter("program", "go out of reach")
         Program.forgetSecuredDescriptors()
-        try execute(try copy(of: program), Program.arguments, why: "the same program, out of reach")
+        // Its neighbours are not to be found from where it is then.
+        let arguments = [Program.path ?? Program.name] + Program.arguments.dropFirst()
+        try execute(try copy(of: program), arguments, why: "the same program, out of reach")
     }
     // book: end runtime-protect
 

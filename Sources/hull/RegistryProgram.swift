@@ -2,6 +2,7 @@ import Glibc
 import Isolation
 import Kernel
 import OCISpec
+import Terminal
 
 /// The program `stage09-registry`, which stands beside this one and has what this one may never
 /// have: threads.
@@ -10,11 +11,9 @@ enum RegistryProgram {
     static let commands = ["pull", "push", "login", "logout"]
 
     private static let name = "stage09-registry"
-    private static let directory = "HULL_PROGRAMS"
 
     /// Becomes it. The words are its arguments as they are. See `execv(3)`.
     static func become(_ words: [String]) throws(KernelError) -> Int32 {
-        noteDirectory()
         let path = try path()
         // Under our name: that is what its errors begin with.
         var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("hull")]
@@ -53,19 +52,11 @@ enum RegistryProgram {
         }
     }
 
-    /// Keeps in mind where the programs are, for the time when this one runs from a place that
-    /// has no neighbours. See ``RuntimeProgram``.
-    static func noteDirectory() {
-        guard getenv(directory) == nil, let own = realpath("/proc/self/exe", nil) else { return }
-        defer { free(own) }
-        let path = String(cString: own)
-        guard let slash = path.lastIndex(of: "/") else { return }
-        setenv(directory, String(path[..<slash]), 1)
-    }
-
     private static func path() throws(KernelError) -> String {
-        guard let known = getenv(directory) else { throw missing(name, .noSuchFile) }
-        return String(cString: known) + "/" + name
+        guard let own = Program.path, let slash = own.lastIndex(of: "/") else {
+            throw missing(name, .noSuchFile)
+        }
+        return own[...slash] + name
     }
 
     private static func missing(_ path: String, _ errno: Errno) -> KernelError {

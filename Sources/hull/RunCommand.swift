@@ -36,7 +36,6 @@ enum RunCommand {
         let options = try command.parse(arguments)
         if options.has("help") { return command.showHelp() }
         try options.startNarrator()
-        RegistryProgram.noteDirectory()
         // First: it starts the program over again, which is to find what this one found.
         try RuntimeProgram.protect()
         let inputIsOpen = Program.secureStandardDescriptors()
