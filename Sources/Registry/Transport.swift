@@ -32,11 +32,12 @@ struct Request: Sendable {
 final class Transport: Sendable {
     let settings: TransferSettings
     private let client: HTTPClient
-    private let group: MultiThreadedEventLoopGroup
+    /// Never shut down: that a name is looked up can't be stopped, and the answer comes to a thread
+    /// of this.
+    private static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
     init(_ settings: TransferSettings) {
         self.settings = settings
-        group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         var configuration = HTTPClient.Configuration(
             redirectConfiguration: .disallow,
             timeout: .init(
@@ -46,14 +47,11 @@ final class Transport: Sendable {
         configuration.httpVersion = .http1Only
         // A failed connection is ours to try again, with a pause.
         configuration.connectionPool.retryConnectionEstablishment = false
-        client = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: configuration)
+        client = HTTPClient(eventLoopGroupProvider: .shared(Self.group), configuration: configuration)
     }
 
     /// To be called at the end: connections stay open for the next request.
-    func close() async {
-        try? await client.shutdown()
-        try? await group.shutdownGracefully()
-    }
+    func close() async { try? await client.shutdown() }
 
     func send(_ request: Request) async throws(TransferFailure) -> Answer {
         var own = HTTPClientRequest(url: request.address.description)
