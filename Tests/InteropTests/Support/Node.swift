@@ -1,6 +1,4 @@
-import CLinux
 import Foundation
-import Testing
 
 /// A machine of its own as far as namespaces make one: `labs/node`.
 ///
@@ -11,9 +9,7 @@ final class Node: Sendable {
     /// The words before a command that is to run there.
     let entrance: [String]
 
-    private let process: Process
-    private let lifeline: Int32
-    private var log: String { place / "log" }
+    private let daemon: Daemon
 
     /// - Parameters:
     ///   - command: what runs there from the start, and with whose end the node goes.
@@ -21,37 +17,18 @@ final class Node: Sendable {
     init(
         _ name: String, in place: Place, running command: [String] = ["sleep", "infinity"]
     ) throws {
-        var ends: [Int32] = [-1, -1]
-        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw CommandFailure(description: "pipe2") }
-        lifeline = ends[1]
         self.place = place
         entrance = ["/bin/bash", labs + "/node", "--enter", place / "pid"]
-        let log = FileHandle(forWritingAtPath: try place.makeFile("log"))
-        process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/bash")
-        process.arguments =
-            [labs + "/node", "--lifeline", "--name", name, "--pid-file", place / "pid"] + command
-        process.environment = ["PATH": "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"]
-        process.standardInput = FileHandle(fileDescriptor: ends[0], closeOnDealloc: true)
-        process.standardOutput = log
-        process.standardError = log
-        try process.run()
+        daemon = try Daemon(
+            ["/bin/bash", labs + "/node", "--lifeline", "--name", name]
+                + ["--pid-file", place / "pid"] + command,
+            log: place / "log", endsItself: true)
         try wait("a node") { FileManager.default.fileExists(atPath: place / "pid") }
-    }
-
-    deinit {
-        close(lifeline)
-        process.waitUntilExit()
     }
 
     /// Waits for something that happens there.
     func wait(_ what: String, until isReady: () throws -> Bool) throws {
-        try waitUntil("\(what). The log of the node ends with:\n\(lastWords)", 30, isReady)
-    }
-
-    private var lastWords: String {
-        let text = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
-        return String(text.suffix(2000))
+        try daemon.wait(for: what, until: isReady)
     }
 
     /// Runs a command there that has to work, and returns what it printed.
