@@ -47,7 +47,8 @@ final class Transport: Sendable {
         configuration.httpVersion = .http1Only
         // A failed connection is ours to try again, with a pause.
         configuration.connectionPool.retryConnectionEstablishment = false
-        client = HTTPClient(eventLoopGroupProvider: .shared(Self.group), configuration: configuration)
+        client = HTTPClient(
+            eventLoopGroupProvider: .shared(Self.group), configuration: configuration)
     }
 
     /// To be called at the end: connections stay open for the next request.
