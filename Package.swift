@@ -7,7 +7,7 @@ import PackageDescription
 let staticSwift: [SwiftSetting] = [.unsafeFlags(["-static-stdlib"])]
 let staticLibraries: [LinkerSetting] = [.unsafeFlags(["-static-stdlib"])]
 
-/// How they are compiled.
+/// How the programs that make sandboxes are compiled, and what is linked into them.
 ///
 /// Each function can be put where the linker wants it: see `inOrderOfUse`. And generic types are
 /// named to Swift's runtime by calls instead of by texts that it would have to read first, of
@@ -31,7 +31,7 @@ let inOrderOfUse: [LinkerSetting] = [
 ]
 let staticLink: [LinkerSetting] = [.unsafeFlags(["-static-executable"])] + inOrderOfUse
 
-/// They begin in Sources/CLinux/EarlyStart.c.
+/// hull and hull-runtime begin in Sources/CLinux/EarlyStart.c.
 let startedOutOfReach: [LinkerSetting] = [
     .unsafeFlags(["-Xlinker", "-e", "-Xlinker", "start_out_of_reach"])
 ]

@@ -296,8 +296,8 @@ static const struct mode *mode_named(const char *name) {
 // The child waits for the end of this pipe where something has to be done to it from outside.
 static int gate[2];
 
-static void let_go(const struct mode *mode, pid_t child) {
-  if (mode->parts & HAS_CABLE) plug_in(child);
+static void let_go(pid_t child) {
+  plug_in(child);
   close(gate[0]);
   close(gate[1]);
 }
@@ -341,13 +341,13 @@ int main(int argc, char **argv) {
   if (mode->parts & HAS_PRIVILEGES) read_filter();
   int cgroup = mode->parts & HAS_CGROUP ? make_cgroup(mode->parts & HAS_LIMITS) : -1;
 
-  check(pipe2(gate, O_CLOEXEC), "pipe");
+  if (mode->parts & HAS_CABLE) check(pipe2(gate, O_CLOEXEC), "pipe");
   pid_t child = clone_into(mode->namespaces, cgroup);
   if (child == 0) {
-    wait_at_gate();
+    if (mode->parts & HAS_CABLE) wait_at_gate();
     enter(mode, rootfs, scratch, argv + 3);
   }
-  let_go(mode, child);
+  if (mode->parts & HAS_CABLE) let_go(child);
 
   int code = wait_for(child);
   if (mode->parts & HAS_CABLE) unplug();

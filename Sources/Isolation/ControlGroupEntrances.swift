@@ -42,12 +42,14 @@ final class ControlGroupEntrances {
     var descriptors: [CInt] { doors.map { $0.number } }
 
     // book: begin entrances
-    /// Goes in.
+    /// Goes in, and closes each door behind itself.
     func enter() throws(KernelError) {
         for door in doors {
             try moveOneself(
                 through: door.number, into: door.directory, why: "from here on it is counted")
+            close(door.number)
         }
+        doors = []
     }
     // book: end entrances
 }

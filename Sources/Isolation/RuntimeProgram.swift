@@ -19,7 +19,7 @@ public enum RuntimeProgram {
     // book: begin runtime-protect
     /// Executes the program again from where it cannot be written; returns if it already is.
     public static func protect() throws(KernelError) {
-        // Some have seen to it before they began; see Sources/CLinux/EarlyStart.c.
+        // hull and hull-runtime have seen to it before Swift began; see Sources/CLinux/EarlyStart.c.
         if program_is_out_of_reach() != 0 { return restoreName() }
         guard fileType("/proc/self/exe") != nil else { return }
         let program = try Descriptor.open("/proc/self/exe", O_RDONLY)
@@ -28,9 +28,7 @@ public enum RuntimeProgram {
         if access("/proc/self/exe", W_OK) != 0 { return }
         Narrator.chapter("program", "go out of reach")
         Program.forgetSecuredDescriptors()
-        // Its neighbours are not to be found from where it is then.
-        let arguments = [Program.path ?? Program.name] + Program.arguments.dropFirst()
-        try execute(try copy(of: program), arguments, why: "the same program, out of reach")
+        try execute(try copy(of: program), Program.arguments, why: "the same program, out of reach")
     }
     // book: end runtime-protect
 

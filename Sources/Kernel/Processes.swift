@@ -141,7 +141,8 @@ private func narrateExecution(
                 + (input.map { " <<'INPUT'\n\($0)\nINPUT" } ?? "")))
 }
 
-private func candidates(for command: String, in environment: [String]) -> [String] {
+/// The files that `command` may mean, in the order in which they are looked for. See `execvp(3)`.
+public func candidates(for command: String, in environment: [String]) -> [String] {
     if command.isEmpty { return [] }
     if contains(command, "/") { return [command] }
     return searchPath(environment).map { $0.isEmpty ? command : "\($0)/\(command)" }

@@ -36,19 +36,6 @@ public enum Program {
         arguments.first.flatMap { split($0, at: "/").last } ?? "hull"
     }
 
-    /// Where its file lies; nil where nobody knows.
-    ///
-    /// A program that was executed by a descriptor can't find out. Who does that puts it in the
-    /// place of its name.
-    public static var path: String? {
-        if let own = realpath("/proc/self/exe", nil) {
-            defer { free(own) }
-            let path = String(cString: own)
-            if path != "/" { return path }
-        }
-        return arguments.first.flatMap { $0.hasPrefix("/") ? $0 : nil }
-    }
-
     /// Says what went wrong and does not count.
     public static func warn(_ error: KernelError) {
         write(name + ": warning: " + error.description + "\n", to: 2)

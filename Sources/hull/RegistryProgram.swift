@@ -52,11 +52,19 @@ enum RegistryProgram {
         }
     }
 
+    /// It stands beside this program. Which may run from where nobody is beside it, called "/", or
+    /// from memory (see ``RuntimeProgram``): then it is looked for as whoever called it has found it.
     private static func path() throws(KernelError) -> String {
-        guard let own = Program.path, let slash = own.lastIndex(of: "/") else {
-            throw missing(name, .noSuchFile)
+        let searched = getenv("PATH").map { ["PATH=" + String(cString: $0)] } ?? []
+        let called = candidates(for: Program.arguments.first ?? "", in: searched)
+        for candidate in ["/proc/self/exe"] + called {
+            guard let own = realpath(candidate, nil) else { continue }
+            defer { free(own) }
+            let path = String(cString: own)
+            guard path != "/", fileType(path) == .regular else { continue }
+            return path[...(path.lastIndex(of: "/") ?? path.startIndex)] + name
         }
-        return own[...slash] + name
+        throw missing(name, .noSuchFile)
     }
 
     private static func missing(_ path: String, _ errno: Errno) -> KernelError {

@@ -234,6 +234,23 @@ extension KernelSuite {
             expectOneLine(missing, code: 125, naming: name + "x", "ENOENT")
         }
 
+        @Test(
+            "The program that pulls is found beside this one, which runs from elsewhere by then",
+            arguments: ["its path", "PATH", "a link"])
+        func findsNeighbour(by way: String) throws {
+            let hull = Products.hull
+            let (link, directory) = (try place().directory + "/linked", hull.dropLast(4))
+            #expect(try run(["/bin/ln", "-s", hull, link]).code == 0)
+            let program =
+                switch way {
+                case "PATH": ["/usr/bin/env", "PATH=\(directory):/usr/bin:/bin", "hull"]
+                case "a link": [link]
+                default: [hull]
+                }
+            let got = try run(program + ["run", "--rm", "127.0.0.1:1/nothing", "true"])
+            #expect(got.code == 125 && got.errors.contains("ECONNREFUSED"), "\(got)")
+        }
+
         @Test("What a container writes does not change its image")
         func protectsImages() throws {
             let name = Place.randomWord()
