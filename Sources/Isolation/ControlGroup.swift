@@ -17,9 +17,8 @@ public final class ControlGroup: Mechanism {
     let devices: [HostDevice]
     /// Whether it may use all others too (`--privileged`).
     var allowsEveryDevice = false
-    /// Where a cgroup may be made at all, and where this one is going to be.
-    private var usable: [ControlGroupHierarchy] = []
-    private var plan: [ControlGroupHierarchy]?
+    /// Where a cgroup may be made; nil before anyone has looked.
+    private var usable: [ControlGroupHierarchy]?
     private var directories: ControlGroupDirectories?
     private var entrances: ControlGroupEntrances?
     private var note: OwnedDirectory?
@@ -44,13 +43,17 @@ public final class ControlGroup: Mechanism {
     /// Finds out where it is going to be. Nothing is made yet.
     /// - Returns: its directories.
     /// - Throws: where a limit is asked for that the host cannot keep.
-    @discardableResult
     public func locate() throws(KernelError) -> [String] {
-        usable = try ControlGroupHierarchy.usable(below: parent)
-        try checkControllers(in: usable)
-        let used = usable.filter(isUsed)
-        plan = used
-        return used.map { $0.path(of: groupName) }
+        try findUsable().filter(isUsed).map { $0.path(of: groupName) }
+    }
+
+    /// Looks only once: it takes two questions for each hierarchy.
+    private func findUsable() throws(KernelError) -> [ControlGroupHierarchy] {
+        if let usable { return usable }
+        let found = try ControlGroupHierarchy.usable(below: parent)
+        try checkControllers(in: found)
+        usable = found
+        return found
     }
 
     /// The hierarchies that it has a directory in.
@@ -60,8 +63,9 @@ public final class ControlGroup: Mechanism {
     /// Makes the cgroup and sets its limits, before there is anyone to hold to them.
     /// - Throws: where a limit is asked for that the host cannot keep; nothing is made then.
     public func prepare() throws(KernelError) {
-        if plan == nil { try locate() }
-        guard let plan, !plan.isEmpty else { return }
+        let usable = try findUsable()
+        let plan = usable.filter(isUsed)
+        if plan.isEmpty { return }
         try Self.sweep(parent == nil ? usable : ControlGroupHierarchy.usable())
         if let parent { note = try ControlGroupNotes.write(parent) }
         let directories = try ControlGroupDirectories(named: groupName, in: plan)

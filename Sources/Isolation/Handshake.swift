@@ -7,7 +7,7 @@ import Kernel
 ///     host                                   sandbox
 ///     ────                                   ───────
 ///     clone3 ─────────────────────────────▶  born
-///     adopt: id maps, links, a bundle's cgroup         enter: what does not depend on these; waits
+///     adopt: id maps, cgroups, links         enter: what does not depend on these; waits
 ///     ──────────────── go ────────────────▶
 ///                                            enter: mounts, names
 ///     ◀────────── reached(mechanism) ──────  only for one that needs the host

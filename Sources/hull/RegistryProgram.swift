@@ -58,10 +58,8 @@ enum RegistryProgram {
         let searched = getenv("PATH").map { ["PATH=" + String(cString: $0)] } ?? []
         let called = candidates(for: Program.arguments.first ?? "", in: searched)
         for candidate in ["/proc/self/exe"] + called {
-            guard let own = realpath(candidate, nil) else { continue }
-            defer { free(own) }
-            let path = String(cString: own)
-            guard path != "/", fileType(path) == .regular else { continue }
+            guard let path = try? resolvedPath(candidate), path != "/", fileType(path) == .regular
+            else { continue }
             return path[...(path.lastIndex(of: "/") ?? path.startIndex)] + name
         }
         throw missing(name, .noSuchFile)

@@ -2,23 +2,6 @@ import Glibc
 import Kernel
 import OCISpec
 
-/// One directory of a cgroup that is a bundle's: the hierarchy's interface, and where.
-struct ControlGroupDirectory: Equatable, Sendable {
-    let version: ControlGroupHierarchy.Version
-    let path: String
-
-    /// Which interface it has shows in its files.
-    init(_ path: String) {
-        self.path = path
-        version = fileType(path + "/cgroup.controllers") == nil ? .v1 : .v2
-    }
-
-    init(_ version: ControlGroupHierarchy.Version, _ path: String) {
-        self.version = version
-        self.path = path
-    }
-}
-
 /// Where the cgroup of a container is, to be kept for later commands.
 public struct ControlGroupPaths: Equatable, Sendable {
     /// Its directory in each hierarchy, version 2 first; empty where it has none.
