@@ -143,14 +143,14 @@ struct Lab {
         options.teardownSequence = [
             .send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .seconds(1))
         ]
-        if asUser {
-            options.userID = plan.user
-            options.groupID = plan.user
-            options.supplementaryGroups = []
-        }
+        // By a program, not by the options of Subprocess: it forks, and setgroups(3) and
+        // setuid(3) of a forked child wait for ever if another thread was just being made.
+        let identity = ["--reuid=\(plan.user)", "--regid=\(plan.user)", "--clear-groups"]
+        let words = (asUser ? ["setpriv"] + identity : []) + ["bash", "-c", script]
         return try await Subprocess.run(
-            .path("/bin/bash"),
-            arguments: Arguments(executablePathOverride: "bash", remainingValues: ["-c", script]),
+            .path(FilePath("/usr/bin/\(words[0])")),
+            arguments: Arguments(
+                executablePathOverride: words[0], remainingValues: Array(words.dropFirst())),
             environment: environment(asUser),
             workingDirectory: FilePath("\(path)/lab"), platformOptions: options,
             output: .fileDescriptor(output, closeAfterSpawningProcess: false),

@@ -27,12 +27,13 @@ struct BlobDownload: Sendable {
         }
         let wasBegun = writer.size > 0
         do {
-            try await fill(writer, growth)
+            // What an earlier command left may be wrong, and nobody is to read that: until its
+            // digest is known, this one does not grow.
+            try await fill(writer, wasBegun ? nil : growth)
             try commit(writer)
         } catch  where wasBegun && error.error.errno == .badMessage {
-            // What an earlier command left may be what is wrong.
             observer(.blob(descriptor, .retrying))
-            growth.restart()
+            writer.discard()
             guard let writer = try await claim() else { return growth.finish() }
             try await fill(writer, growth)
             try commit(writer)
@@ -65,12 +66,12 @@ struct BlobDownload: Sendable {
 
     /// Until the file is as long as it is to be. Pauses grow as long as nothing comes.
     private func fill(
-        _ writer: BlobWriter, _ growth: GrowingFile
+        _ writer: BlobWriter, _ growth: GrowingFile?
     ) async throws(TransferFailure) {
         do { if writer.size > descriptor.size { try writer.restart() } } catch {
             throw TransferFailure(error)
         }
-        growth.grow(to: writer.size, at: writer.path)
+        growth?.grow(to: writer.size, at: writer.path)
         var attempt = 0
         while writer.size < descriptor.size {
             let start = writer.size
@@ -91,7 +92,7 @@ struct BlobDownload: Sendable {
     // book: begin resume
     /// Asks for what is missing, and takes what comes.
     private func fetch(
-        into writer: BlobWriter, _ growth: GrowingFile
+        into writer: BlobWriter, _ growth: GrowingFile?
     ) async throws(TransferFailure) {
         let start = writer.size
         var request = Request(
@@ -120,7 +121,7 @@ struct BlobDownload: Sendable {
     ///
     /// - Parameter skipped: how many bytes are here already, where the registry knows no ranges.
     private func append(
-        _ answer: Answer, skipping skipped: Int, to writer: BlobWriter, _ growth: GrowingFile
+        _ answer: Answer, skipping skipped: Int, to writer: BlobWriter, _ growth: GrowingFile?
     ) async throws(TransferFailure) {
         let wanted = descriptor.size - writer.size + skipped
         if let length = answer.contentLength, length != wanted {
@@ -136,7 +137,7 @@ struct BlobDownload: Sendable {
                 throw lie("More than its \(descriptor.size) bytes come.")
             }
             try write(piece, to: writer)
-            growth.grow(to: writer.size, at: writer.path)
+            growth?.grow(to: writer.size, at: writer.path)
             observer(.blob(descriptor, .downloading(writer.size)))
         }
         guard writer.size == descriptor.size else {

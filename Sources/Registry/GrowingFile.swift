@@ -7,15 +7,13 @@ import Synchronization
 /// A file that one thread still writes while another one reads it: a layer is unpacked while it
 /// is downloaded.
 ///
-/// The page cache between the two is all the buffer that it takes. A download is never held up by
-/// the unpacking, and one that was begun yesterday is followed like any other.
+/// The page cache between the two is all the buffer that it takes, and a download is never held up
+/// by the unpacking.
 final class GrowingFile: Sendable {
     private struct State {
         /// Where it is, until it is a blob of the store.
         var path: String?
         var size = 0
-        /// Counts how often it began anew: what was read before that means nothing.
-        var generation = 0
         var end: End?
     }
 
@@ -40,22 +38,11 @@ final class GrowingFile: Sendable {
         }
     }
 
-    /// What came so far was wrong; it comes again.
-    func restart() {
-        change {
-            $0.size = 0
-            $0.path = nil
-            $0.generation += 1
-        }
-    }
-
     /// There is no more to come, and what there is has the right digest.
     func finish() { change { $0.end = .whole } }
 
     /// It will never be whole.
     func fail(_ error: KernelError) { change { $0.end = .failed(error) } }
-
-    var generation: Int { state.withLock(\.generation) }
 
     /// Sleeps until the download is over.
     func waitUntilWhole() throws(KernelError) {
@@ -83,12 +70,9 @@ final class GrowingFile: Sendable {
 
     /// How many bytes there are beyond `position`, after waiting for some; nil where the file
     /// itself tells its end.
-    fileprivate func wait(beyond position: Int, _ generation: Int) throws(KernelError) -> Int? {
+    fileprivate func wait(beyond position: Int) throws(KernelError) -> Int? {
         while true {
             let now = state.withLock { $0 }
-            guard now.generation == generation else {
-                throw KernelError("read", "a download", .again, remedy: "It began anew.")
-            }
             switch now.end {
             case .whole: return nil
             case .failed(let error): throw error
@@ -102,7 +86,6 @@ final class GrowingFile: Sendable {
 /// Reads a ``GrowingFile`` from its start.
 final class GrowingFileSource: ByteSource {
     private let growth: GrowingFile
-    private let generation: Int
     private let file: Descriptor
     private let name: String
     private let progress: (Int) -> Void
@@ -115,13 +98,12 @@ final class GrowingFileSource: ByteSource {
     ) {
         self.file = file
         self.growth = growth
-        generation = growth.generation
         self.name = name
         self.progress = progress
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(KernelError) -> Int {
-        let ready = try growth.wait(beyond: position, generation) ?? buffer.count
+        let ready = try growth.wait(beyond: position) ?? buffer.count
         while true {
             let count = pread(
                 file.number, buffer.baseAddress, min(ready, buffer.count), off_t(position))

@@ -72,20 +72,13 @@ struct LayerUnpacking: Sendable {
     ) throws(KernelError) {
         guard let growth = growing[layer.digest] else { return }
         let name = "layer \(layer.digest.short)"
-        while true {
-            let generation = growth.generation
-            let archive = ThreadedSource("inflate") { () throws(KernelError) in
-                // This program is not static, and has what inflates in half of zlib's time.
-                try unpacked(
-                    try source(layer, growth, name), named: name,
-                    gzip: { FastGzipSource($0, named: $1) })
-            }
-            do {
-                return try snapshots.add(chain, on: parent, archive, named: name, diffID: diffID)
-            } catch  where growth.generation != generation {
-                // What was half downloaded turned out to be wrong, and comes again.
-            }
+        let archive = ThreadedSource("inflate") { () throws(KernelError) in
+            // This program is not static, and has what inflates in half of zlib's time.
+            try unpacked(
+                try source(layer, growth, name), named: name,
+                gzip: { FastGzipSource($0, named: $1) })
         }
+        try snapshots.add(chain, on: parent, archive, named: name, diffID: diffID)
     }
 
     private func source(

@@ -146,6 +146,10 @@ private struct Work {
 private enum PrivateMounts {
     private static let mark = "HULL_BOOK_MOUNTS"
 
+    /// A reader's own containers are not those that the book lists.
+    private static let covering =
+        "if [ -d /run/hull-runtime ]; then mount -t tmpfs tmpfs /run/hull-runtime; fi"
+
     /// Starts this program again in the namespace, unless it is there already.
     ///
     /// `unshare(1)` does it, because a program with threads would move one of them only.
@@ -153,7 +157,7 @@ private enum PrivateMounts {
     static func enter() {
         guard getenv(mark) == nil else { return }
         setenv(mark, "1", 1)
-        let shell = "mount --make-rshared / && exec \"$@\""
+        let shell = "mount --make-rshared / && \(covering) && exec \"$@\""
         let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
         let words =
             ["unshare", "--mount", "--propagation", "slave", "sh", "-c", shell, "sh", program]

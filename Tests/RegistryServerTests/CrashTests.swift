@@ -94,9 +94,7 @@ import Testing
             "PUT \(location)?digest=\(sha256(blob)) HTTP/1.1\r\nHost: x\r\n"
                 + "Content-Length: 100000\r\n\r\n")
         connection.send(blob[..<50_000])
-        try waitUntil("the upload to be taken") {
-            try registry.send("PATCH", location).status == 409
-        }
+        try waitUntil("the upload to be taken") { try registry.isTaken(location) }
         kill(registry.process, SIGTERM)
         try waitUntil("the door to be shut") { (try? registry.connect()) == nil }
         connection.send(blob[50_000...])
@@ -109,9 +107,7 @@ import Testing
         let location = try #require(try registry.send("POST", "/v2/a/blobs/uploads/")["Location"])
         let connection = try registry.connect()
         connection.send("PATCH \(location) HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx")
-        try waitUntil("the upload to be taken") {
-            try registry.send("PATCH", location).status == 409
-        }
+        try waitUntil("the upload to be taken") { try registry.isTaken(location) }
         kill(registry.process, SIGTERM)
         try waitUntil("the registry to end", 15) { registry.isGone }
     }

@@ -259,6 +259,13 @@ extension RegistryProcess {
         return try connection.reply(withoutBody: method == "HEAD")
     }
 
+    /// Whether a request has the upload at `location`. Asks from the wrong place: a request from
+    /// the right one would have the upload itself while the other one comes.
+    func isTaken(_ location: String) throws -> Bool {
+        let farOff = ["Content-Range": "999999999-999999999"]
+        return try send("PATCH", location, farOff, [0]).status == 409
+    }
+
     /// Pushes a blob in one request and returns its digest.
     @discardableResult
     func push(blob: [UInt8], to name: String) throws -> String {

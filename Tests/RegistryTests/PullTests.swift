@@ -101,17 +101,33 @@ import Testing
     @Test func `An unfinished download that is damaged is fetched anew`() async throws {
         let place = try Place()
         let image = RandomImage(size: 300_000)
-        let server = try ScriptedServer(image.serve)
-        try FileManager.default.createDirectory(
-            atPath: place.path + "/images/ingest", withIntermediateDirectories: true)
-        let part = place.path + "/images/ingest/sha256-\(image.layerDigests[0].hex).part"
-        try Data(randomBytes(1000)).write(to: URL(fileURLWithPath: part))
+        let server = try ScriptedServer { call, peer in
+            // Time enough for whoever would unpack what is damaged.
+            if call.headers["range"] != nil { usleep(200_000) }
+            image.serve(call, peer)
+        }
+        try place.leaveUnfinished(image.layerDigests[0], randomBytes(1000)[...])
         try await pull(try image.reference(at: server), into: place, settings(in: place))
         #expect(place.blobs.contains(image.layerDigests[0].hex))
         #expect(
             server.calls.filter { image.isLayer($0) }.map { $0.headers["range"] } == [
                 "bytes=1000-", nil,
             ])
+    }
+
+    @Test func `An unfinished download that the registry cannot go on with is fetched anew`()
+        async throws
+    {
+        let place = try Place()
+        let image = RandomImage(size: 300_000)
+        let server = try ScriptedServer { call, peer in
+            if call.headers["range"] != nil { return peer.answer(416) }
+            image.serve(call, peer)
+        }
+        try place.leaveUnfinished(image.layerDigests[0], image.layers[0].prefix(1000))
+        try await pull(try image.reference(at: server), into: place, settings(in: place))
+        #expect(place.blobs.contains(image.layerDigests[0].hex))
+        #expect(place.unfinished.isEmpty)
     }
 
     @Test func `A tag that moves during the pull changes nothing`() async throws {

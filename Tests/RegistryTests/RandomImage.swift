@@ -128,6 +128,14 @@ final class Place: Sendable {
 
     var store: ContentStore { ContentStore(stateRoot: path) }
 
+    /// As a pull does that is killed on the way.
+    func leaveUnfinished(_ digest: Digest, _ bytes: ArraySlice<UInt8>) throws {
+        let directory = path + "/images/ingest"
+        try FileManager.default.createDirectory(
+            atPath: directory, withIntermediateDirectories: true)
+        try Data(bytes).write(to: URL(fileURLWithPath: "\(directory)/sha256-\(digest.hex).part"))
+    }
+
     /// What is not finished.
     var unfinished: [String] {
         let names = try? FileManager.default.contentsOfDirectory(atPath: path + "/images/ingest")
