@@ -10,7 +10,7 @@ extension KernelSuite {
 
         @Test("The floor asks the kernel for what the stage asks it for, no more and no less")
         func isLevel() throws {
-            let floor = try buildFloor()
+            let floor = try Floor.build()
             let rootfs = try place().rootfs()
             let filter = try filter(rootfs)
             let none = ["--network", "none"]
@@ -30,7 +30,7 @@ extension KernelSuite {
 
         @Test("The floor's network is that of one more sandbox on a bridge")
         func hasTheSameNetwork() throws {
-            let floor = try buildFloor()
+            let floor = try Floor.build()
             let rootfs = try place().rootfs()
             let stage = Products.directory + "/stage04-network"
             let here = try ["of-stage", "of-floor"].map { try place().makeDirectory($0) + "/trace" }
@@ -65,20 +65,6 @@ extension KernelSuite {
             for call in floor.calls.subtracting(stage.calls).sorted() {
                 Issue.record("the floor \(mode) does what the stage does not: \(call)")
             }
-        }
-
-        private func buildFloor() throws -> String {
-            let labs =
-                URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-                .deletingLastPathComponent().deletingLastPathComponent().path + "/labs"
-            let program = try place().directory + "/floor"
-            let sources = try FileManager.default.contentsOfDirectory(atPath: labs)
-                .filter { $0.hasPrefix("floor") && $0.hasSuffix(".c") }
-            let compiled = try run(
-                ["cc", "-O2", "-static", "-o", program] + sources.map { labs + "/" + $0 },
-                seconds: 60)
-            try #require(compiled.code == 0, "\(compiled)")
-            return program
         }
 
         /// The filter that the stage has compiled and keeps, as labs/bench takes it.

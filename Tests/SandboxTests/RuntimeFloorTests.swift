@@ -9,14 +9,13 @@ extension KernelSuite {
     ///
     /// How an OCI runtime gets there is its own affair: what is compared is the container.
     @Suite("The floor of the bench's runtimes") struct RuntimeFloorTests {
-        private static let labs =
-            URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent().path + "/labs"
-
-        /// hull-runtime, or another that HULL_TEST_RUNTIME names.
-        private static let runtime =
-            ProcessInfo.processInfo.environment["HULL_TEST_RUNTIME"]
-            ?? Products.directory + "/hull-runtime"
+        /// hull-runtime, or another that HULL_TEST_RUNTIME names, with a root of the test's own.
+        private func runtime() throws -> [String] {
+            let program =
+                ProcessInfo.processInfo.environment["HULL_TEST_RUNTIME"]
+                ?? Products.directory + "/hull-runtime"
+            return [program, "--root", try place().directory + "/runtime"]
+        }
 
         @Test("run: the floor's container is the runtime's", arguments: [true, false])
         func runsTheSame(isHybrid: Bool) throws {
@@ -26,10 +25,9 @@ extension KernelSuite {
             let bundle = try makeBundle(rootfs, command)
             let theirs = try Program(
                 seen(
-                    [Self.runtime, "run", "--bundle", bundle, "hull-" + Place.randomWord()],
-                    isHybrid))
+                    runtime() + ["run", "--bundle", bundle, Place.randomWord()], isHybrid))
             let floor = try Program(
-                seen([try buildFloor(), "runtime", rootfs] + command, isHybrid))
+                seen([try Floor.build(), "runtime", rootfs] + command, isHybrid))
             defer { for program in [theirs, floor] { end(program) } }
             let wanted = try Container(theirs.sandboxed(named: "sleep"))
             let made = try Container(floor.sandboxed(named: "sleep"))
@@ -39,19 +37,19 @@ extension KernelSuite {
         @Test("exec: the floor's process is as confined as the runtime's")
         func executesTheSame() throws {
             let rootfs = try place().rootfs()
-            let name = "hull-" + Place.randomWord()
+            let name = Place.randomWord()
             let bundle = try makeBundle(rootfs, ["/bin/sleep", "1000"])
             let container = try Program(
-                seen([Self.runtime, "run", "--bundle", bundle, name], false))
+                seen(runtime() + ["run", "--bundle", bundle, name], false))
             defer { end(container) }
             let first = try container.sandboxed(named: "sleep")
             let group = try #require(try Container(first).groups["devices"])
             let theirs = try Program(
-                seen([Self.runtime, "exec", name, "/bin/tail", "-f", "/dev/null"], false))
+                seen(runtime() + ["exec", name, "/bin/tail", "-f", "/dev/null"], false))
             let floor = try Program(
                 seen(
                     [
-                        try buildFloor(), "exec", "\(first.process)", group, "/bin/tail", "-f",
+                        try Floor.build(), "exec", "\(first.process)", group, "/bin/tail", "-f",
                         "/dev/null",
                     ], false))
             defer { for program in [theirs, floor] { end(program) } }
@@ -76,7 +74,8 @@ extension KernelSuite {
         }
 
         private func makeBundle(_ rootfs: String, _ command: [String]) throws -> String {
-            let text = try Data(contentsOf: URL(fileURLWithPath: Self.labs + "/bench-runtime.json"))
+            let text = try Data(
+                contentsOf: URL(fileURLWithPath: Floor.labs + "/bench-runtime.json"))
             var configuration = try #require(
                 try JSONSerialization.jsonObject(with: text) as? [String: Any])
             var process = try #require(configuration["process"] as? [String: Any])
@@ -90,18 +89,6 @@ extension KernelSuite {
             try JSONSerialization.data(withJSONObject: configuration)
                 .write(to: URL(fileURLWithPath: bundle + "/config.json"))
             return bundle
-        }
-
-        private func buildFloor() throws -> String {
-            let program = try place().directory + "/floor"
-            if access(program, X_OK) == 0 { return program }
-            let sources = try FileManager.default.contentsOfDirectory(atPath: Self.labs)
-                .filter { $0.hasPrefix("floor") && $0.hasSuffix(".c") }
-            let compiled = try run(
-                ["cc", "-O2", "-static", "-o", program] + sources.map { Self.labs + "/" + $0 },
-                seconds: 60)
-            try #require(compiled.code == 0, "\(compiled)")
-            return program
         }
 
         private func expectEqual(

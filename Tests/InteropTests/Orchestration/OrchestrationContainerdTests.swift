@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// containerd on a node of its own, and `ctr` with the runtime under test.
-final class ContainerdNode: Sendable {
+final class ContainerdNode: Client, Sendable {
     static let image = "localhost/box:1"
 
     let node: Node
@@ -29,16 +29,7 @@ final class ContainerdNode: Sendable {
             "images", "import", "--snapshotter", "native", "--base-name", "localhost/box", archive)
     }
 
-    /// Runs `ctr WORDS…` and returns what it printed.
-    @discardableResult
-    func callAsFunction(_ words: String...) throws -> String {
-        try InteropTests.run(node.entrance + ["ctr"] + words)
-    }
-
-    /// What `ctr WORDS…` left, if it failed too.
-    func outcome(of words: String...) throws -> Outcome {
-        try InteropTests.outcome(of: node.entrance + ["ctr"] + words)
-    }
+    var client: [String] { node.entrance + ["ctr"] }
 
     /// What `ctr run` needs to be told each time.
     private static let choice = [
@@ -49,7 +40,7 @@ final class ContainerdNode: Sendable {
     /// Runs a container to its end.
     func runContainer(_ options: [String] = [], _ command: String...) throws -> Outcome {
         try InteropTests.outcome(
-            of: node.entrance + ["ctr", "run", "--rm"] + Self.choice + options
+            of: client + ["run", "--rm"] + Self.choice + options
                 + [Self.image, randomWord()] + command)
     }
 
@@ -59,7 +50,7 @@ final class ContainerdNode: Sendable {
     ) throws -> String {
         let name = randomWord()
         try InteropTests.run(
-            node.entrance + ["ctr", "run", "--detach"] + Self.choice + options
+            client + ["run", "--detach"] + Self.choice + options
                 + [Self.image, name] + command)
         return name
     }
@@ -171,11 +162,9 @@ extension OrchestrationSuite {
         }
 
         @Test func `nothing stays of a container`() throws {
+            // The group of all its containers stays.
             func leftovers() throws -> String {
-                try containerd.node(
-                    "sh", "-c",
-                    "find /sys/fs/cgroup/ -mindepth 3 -type d; wc -l </proc/self/mountinfo; ps ax | grep -c shim"
-                )
+                try containerd.node.leftovers("shim", groupsFrom: 3)
             }
             let before = try leftovers()
             _ = try containerd.runContainer([], "true")

@@ -35,50 +35,44 @@ extension OrchestrationSuite {
                 #expect(try docker("exec", "-t", name, "tty").contains("/dev/pts/"))
             }
             // The size arrives after the start, by an ioctl on the master's side.
-            do {
-                let name = try docker.start(["-t"], ["sh"])
-                defer { docker.remove(name) }
-                #expect(try docker.inspect(name, "{{.State.Running}}") == "true")
-            }
+            let name = try docker.start(["-t"], ["sh"])
+            defer { docker.remove(name) }
+            #expect(try docker.inspect(name, "{{.State.Running}}") == "true")
         }
 
         @Test func `exec has its own user, directory, environment and exit code`() throws {
-            do {
-                let name = try docker.start(["--env", "A=1"])
-                defer { docker.remove(name) }
-                let word = randomWord()
-                let said = try docker(
-                    "exec", "--user", "12:34", "--workdir", "/etc", "--env", "B=\(word)", name,
-                    "sh", "-c", "id -u; id -g; pwd; echo $A $B")
-                #expect(said == "12\n34\n/etc\n1 \(word)")
-                #expect(try docker.outcome(of: "exec", name, "sh", "-c", "exit 7").code == 7)
-                // docker's own code for a command that could not be started, whatever the reason.
-                let missing = try docker.outcome(of: "exec", name, "/nosuch")
-                #expect(missing.code == 126 && missing.text.contains("no such file"), "\(missing)")
-                let closed = try docker.outcome(of: "exec", name, "/etc/passwd")
-                #expect(closed.code == 126 && closed.text.contains("ermission denied"), "\(closed)")
-                try docker("exec", "--detach", name, "touch", "/tmp/\(word)")
-                try waitUntil("a detached exec") {
-                    try docker.outcome(of: "exec", name, "test", "-e", "/tmp/\(word)").code == 0
-                }
-                guard try hasAllCapabilities() else { return }
-                let capabilities = ["grep", "CapEff", "/proc/self/status"]
-                let few = try docker.run(["exec", name] + capabilities)
-                let all = try docker.run(["exec", "--privileged", name] + capabilities)
-                #expect(few != all)
+            let name = try docker.start(["--env", "A=1"])
+            defer { docker.remove(name) }
+            let word = randomWord()
+            let said = try docker(
+                "exec", "--user", "12:34", "--workdir", "/etc", "--env", "B=\(word)", name,
+                "sh", "-c", "id -u; id -g; pwd; echo $A $B")
+            #expect(said == "12\n34\n/etc\n1 \(word)")
+            #expect(try docker.outcome(of: "exec", name, "sh", "-c", "exit 7").code == 7)
+            // docker's own code for a command that could not be started, whatever the reason.
+            let missing = try docker.outcome(of: "exec", name, "/nosuch")
+            #expect(missing.code == 126 && missing.text.contains("no such file"), "\(missing)")
+            let closed = try docker.outcome(of: "exec", name, "/etc/passwd")
+            #expect(closed.code == 126 && closed.text.contains("ermission denied"), "\(closed)")
+            try docker("exec", "--detach", name, "touch", "/tmp/\(word)")
+            try waitUntil("a detached exec") {
+                try docker.outcome(of: "exec", name, "test", "-e", "/tmp/\(word)").code == 0
             }
+            guard try hasAllCapabilities() else { return }
+            let capabilities = ["grep", "CapEff", "/proc/self/status"]
+            let few = try docker.run(["exec", name] + capabilities)
+            let all = try docker.run(["exec", "--privileged", name] + capabilities)
+            #expect(few != all)
         }
 
         @Test func `what a container says is in its log`() throws {
             let (out, err) = (randomWord(), randomWord())
-            do {
-                let name = try docker.start([], ["sh", "-c", "echo \(out); echo \(err) >&2"])
-                defer { docker.remove(name) }
-                try docker("wait", name)
-                let logs = try docker.outcome(of: "logs", name)
-                #expect(logs.text == out)
-                #expect(logs.errors == err + "\n")
-            }
+            let name = try docker.start([], ["sh", "-c", "echo \(out); echo \(err) >&2"])
+            defer { docker.remove(name) }
+            try docker("wait", name)
+            let logs = try docker.outcome(of: "logs", name)
+            #expect(logs.text == out)
+            #expect(logs.errors == err + "\n")
         }
 
         @Test func `stop asks, and kills who does not listen`() throws {
@@ -96,13 +90,11 @@ extension OrchestrationSuite {
                 #expect(try docker.inspect(name, "{{.State.ExitCode}}") == "137")
             }
             let deaf = "trap '' TERM; touch /ready; while :; do sleep 0.05; done"
-            do {
-                let name = try docker.start([], ["sh", "-c", deaf])
-                defer { docker.remove(name) }
-                try waitUntilReady(name)
-                try docker("stop", "--time", "1", name)
-                #expect(try docker.inspect(name, "{{.State.ExitCode}}") == "137")
-            }
+            let name = try docker.start([], ["sh", "-c", deaf])
+            defer { docker.remove(name) }
+            try waitUntilReady(name)
+            try docker("stop", "--time", "1", name)
+            #expect(try docker.inspect(name, "{{.State.ExitCode}}") == "137")
         }
 
         private func waitUntilReady(_ name: String) throws {
@@ -120,14 +112,12 @@ extension OrchestrationSuite {
                 }
                 #expect(try docker.inspect(name, "{{.State.ExitCode}}") == "3")
             }
-            do {
-                let name = try docker.start()
-                defer { docker.remove(name) }
-                let first = try docker.inspect(name, "{{.State.Pid}}")
-                try docker("restart", "--time", "0", name)
-                #expect(try docker.inspect(name, "{{.State.Status}}") == "running")
-                #expect(try docker.inspect(name, "{{.State.Pid}}") != first)
-            }
+            let name = try docker.start()
+            defer { docker.remove(name) }
+            let first = try docker.inspect(name, "{{.State.Pid}}")
+            try docker("restart", "--time", "0", name)
+            #expect(try docker.inspect(name, "{{.State.Status}}") == "running")
+            #expect(try docker.inspect(name, "{{.State.Pid}}") != first)
         }
 
         @Test func `limits hold, can be changed, and are what stats tells`() throws {
@@ -152,13 +142,11 @@ extension OrchestrationSuite {
                 #expect(try groups.processorShare() == 0.25)
             }
             let hog = "head -c 100m /dev/zero | tail >/dev/null"
-            do {
-                let name = try docker.start(
-                    ["--memory", "16m", "--memory-swap", "16m"], ["sh", "-c", "exec " + hog])
-                defer { docker.remove(name) }
-                try docker("wait", name)
-                #expect(try docker.inspect(name, "{{.State.OOMKilled}}") == "true")
-            }
+            let name = try docker.start(
+                ["--memory", "16m", "--memory-swap", "16m"], ["sh", "-c", "exec " + hog])
+            defer { docker.remove(name) }
+            try docker("wait", name)
+            #expect(try docker.inspect(name, "{{.State.OOMKilled}}") == "true")
         }
 
         @Test func `a health check runs inside and sees the container fall ill`() throws {
@@ -166,52 +154,41 @@ extension OrchestrationSuite {
                 "--health-cmd", "test ! -e /ill", "--health-interval", "200ms",
                 "--health-retries", "1",
             ]
-            do {
-                let name = try docker.start(check)
-                defer { docker.remove(name) }
-                try waitUntil("health") {
-                    try docker.inspect(name, "{{.State.Health.Status}}") == "healthy"
-                }
-                try docker("exec", name, "touch", "/ill")
-                try waitUntil("illness") {
-                    try docker.inspect(name, "{{.State.Health.Status}}") == "unhealthy"
-                }
+            let name = try docker.start(check)
+            defer { docker.remove(name) }
+            try waitUntil("health") {
+                try docker.inspect(name, "{{.State.Health.Status}}") == "healthy"
+            }
+            try docker("exec", name, "touch", "/ill")
+            try waitUntil("illness") {
+                try docker.inspect(name, "{{.State.Health.Status}}") == "unhealthy"
             }
         }
 
         @Test func `a paused container stands still`() throws {
-            let count = "while :; do echo x >>/count; sleep 0.02; done"
-            do {
-                let name = try docker.start([], ["sh", "-c", count])
-                defer { docker.remove(name) }
-                let file = "/proc/\(try docker.inspect(name, "{{.State.Pid}}"))/root/count"
-                func size() throws -> String { try docker.node("stat", "-c", "%s", file) }
-                try waitUntil("counting") { (try? size()) ?? "0" != "0" }
+            let name = try docker.start([], Node.counting)
+            defer { docker.remove(name) }
+            try docker.node.expectStandstill(of: try docker.inspect(name, "{{.State.Pid}}")) {
                 try docker("pause", name)
                 #expect(try docker.inspect(name, "{{.State.Status}}") == "paused")
-                let stopped = try size()
-                usleep(100_000)
-                #expect(try size() == stopped)
                 #expect(try docker.outcome(of: "exec", name, "true").code != 0)
+            } resume: {
                 try docker("unpause", name)
-                try waitUntil("counting again") { try size() != stopped }
             }
         }
 
         @Test func `top lists its processes, and cp takes files in and out`() throws {
             let mark = "100\(Int.random(in: 100...999))"
-            do {
-                let name = try docker.start([], ["sleep", mark])
-                defer { docker.remove(name) }
-                #expect(try docker("top", name).contains("sleep \(mark)"))
-                let word = randomWord()
-                let file = try docker.node.place.makeFile(word, word)
-                try docker("cp", file, "\(name):/etc/\(word)")
-                #expect(try docker("exec", name, "cat", "/etc/\(word)") == word)
-                try docker("cp", "\(name):/etc/\(word)", file + ".back")
-                #expect(try String(contentsOfFile: file + ".back", encoding: .utf8) == word)
-                #expect(try docker("diff", name).contains("A /etc/\(word)"))
-            }
+            let name = try docker.start([], ["sleep", mark])
+            defer { docker.remove(name) }
+            #expect(try docker("top", name).contains("sleep \(mark)"))
+            let word = randomWord()
+            let file = try docker.node.place.makeFile(word, word)
+            try docker("cp", file, "\(name):/etc/\(word)")
+            #expect(try docker("exec", name, "cat", "/etc/\(word)") == word)
+            try docker("cp", "\(name):/etc/\(word)", file + ".back")
+            #expect(try String(contentsOfFile: file + ".back", encoding: .utf8) == word)
+            #expect(try docker("diff", name).contains("A /etc/\(word)"))
         }
 
         @Test func `volumes, a read-only root, tmpfs and the rest of the options`() throws {
@@ -250,19 +227,17 @@ extension OrchestrationSuite {
         }
 
         @Test func `containers share namespaces by path`() throws {
-            do {
-                let name = try docker.start(["--ipc", "shareable"])
-                defer { docker.remove(name) }
-                let links = "for n in net ipc pid uts; do readlink /proc/self/ns/$n; done"
-                let own = try docker("exec", name, "sh", "-c", links).split(separator: "\n")
-                let guest = try docker(
-                    "run", "--rm", "--network", "container:" + name, "--ipc", "container:" + name,
-                    "--pid", "container:" + name, "box:1", "sh", "-c", links
-                ).split(separator: "\n")
-                try #require(own.count == 4 && guest.count == 4)
-                #expect(own[0...2] == guest[0...2])
-                #expect(own[3] != guest[3])
-            }
+            let name = try docker.start(["--ipc", "shareable"])
+            defer { docker.remove(name) }
+            let links = "for n in net ipc pid uts; do readlink /proc/self/ns/$n; done"
+            let own = try docker("exec", name, "sh", "-c", links).split(separator: "\n")
+            let guest = try docker(
+                "run", "--rm", "--network", "container:" + name, "--ipc", "container:" + name,
+                "--pid", "container:" + name, "box:1", "sh", "-c", links
+            ).split(separator: "\n")
+            try #require(own.count == 4 && guest.count == 4)
+            #expect(own[0...2] == guest[0...2])
+            #expect(own[3] != guest[3])
         }
 
         @Test func `compose: two services of a network find each other by name`() throws {
@@ -300,33 +275,23 @@ extension OrchestrationSuite {
         @Test func `a published port is reached from outside`() throws {
             let word = randomWord()
             let serve = "mkdir /www; echo \(word) >/www/index.html; exec httpd -f -h /www -p 80"
-            do {
-                let name = try docker.start(["--publish", "8080:80"], ["sh", "-c", serve])
-                defer { docker.remove(name) }
-                try waitUntil("an answer") {
-                    let fetch =
-                        "exec 3<>/dev/tcp/127.0.0.1/8080; echo 'GET / HTTP/1.0' >&3; echo >&3; cat <&3"
-                    return (try? docker.node("timeout", "2", "bash", "-c", fetch).contains(word))
-                        ?? false
-                }
+            let name = try docker.start(["--publish", "8080:80"], ["sh", "-c", serve])
+            defer { docker.remove(name) }
+            try waitUntil("an answer") {
+                let fetch =
+                    "exec 3<>/dev/tcp/127.0.0.1/8080; echo 'GET / HTTP/1.0' >&3; echo >&3; cat <&3"
+                return (try? docker.node("timeout", "2", "bash", "-c", fetch).contains(word))
+                    ?? false
             }
         }
 
         @Test func `nothing stays of a container but what docker keeps`() throws {
-            let before = try leftovers()
+            let before = try docker.node.leftovers("shim")
             for _ in 1...3 {
                 try docker("run", "--rm", "--memory", "32m", "box:1", "true")
                 _ = try docker.outcome(of: "run", "--rm", "box:1", "/nosuch")
             }
-            try waitUntil("the shims' end") { try leftovers() == before }
-        }
-
-        /// Groups, mounts and processes of the node.
-        private func leftovers() throws -> String {
-            try docker.node(
-                "sh", "-c",
-                "find /sys/fs/cgroup/ -mindepth 2 -type d; wc -l </proc/self/mountinfo; ps ax | grep -c shim"
-            )
+            try waitUntil("the shims' end") { try docker.node.leftovers("shim") == before }
         }
     }
 }

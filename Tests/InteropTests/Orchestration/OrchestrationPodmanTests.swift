@@ -143,18 +143,14 @@ extension OrchestrationSuite {
         }
 
         @Test func `a paused container stands still`() throws {
-            let name = try start([], ["sh", "-c", "while :; do echo x >>/count; sleep 0.02; done"])
+            let name = try start([], Node.counting)
             defer { remove(name) }
-            let file = "/proc/\(try inspect(name, "{{.State.Pid}}"))/root/count"
-            func size() throws -> String { try node("stat", "-c", "%s", file) }
-            try waitUntil("counting") { (try? size()) ?? "0" != "0" }
-            try podman("pause", name)
-            #expect(try inspect(name, "{{.State.Status}}") == "paused")
-            let stopped = try size()
-            usleep(100_000)
-            #expect(try size() == stopped)
-            try podman("unpause", name)
-            try waitUntil("counting again") { try size() != stopped }
+            try node.expectStandstill(of: try inspect(name, "{{.State.Pid}}")) {
+                try podman("pause", name)
+                #expect(try inspect(name, "{{.State.Status}}") == "paused")
+            } resume: {
+                try podman("unpause", name)
+            }
         }
 
         @Test func `the containers of a pod share namespaces`() throws {
@@ -237,7 +233,7 @@ extension OrchestrationSuite {
         }
 
         @Test func `top and cp, and nothing stays`() throws {
-            let before = try leftovers()
+            let before = try node.leftovers("conmon")
             let mark = "100\(Int.random(in: 100...999))"
             let name = try start([], ["sleep", mark])
             #expect(try podman("top", name, "args").contains("sleep \(mark)"))
@@ -246,15 +242,7 @@ extension OrchestrationSuite {
             #expect(try podman("exec", name, "cat", "/etc/copied") == mark)
             remove(name)
             _ = try podman.outcome(of: "run", "--rm", "box:1", "/nosuch")
-            try waitUntil("the end of all") { try leftovers() == before }
-        }
-
-        /// Groups, mounts and processes of the node.
-        private func leftovers() throws -> String {
-            try node(
-                "sh", "-c",
-                "find /sys/fs/cgroup/ -mindepth 2 -type d; wc -l </proc/self/mountinfo; ps ax | grep -c conmon"
-            )
+            try waitUntil("the end of all") { try node.leftovers("conmon") == before }
         }
     }
 }

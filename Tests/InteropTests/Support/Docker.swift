@@ -1,7 +1,7 @@
 import Foundation
 
 /// Docker: a daemon on a socket of its own, with all its state in one directory.
-final class Docker: Sendable {
+final class Docker: Client, Sendable {
     private let directory: String
     private let daemon: Daemon
     private var socket: String { "unix://\(directory)/socket" }
@@ -20,27 +20,10 @@ final class Docker: Sendable {
                 "--ip-forward=false", "--ip-masq=false",
                 "--exec-opt", "native.cgroupdriver=cgroupfs",
             ]), environment: ["TMPDIR": directory + "/tmp"], log: directory + "/log")
-        try daemon.wait { try outcome(of: ["version"]).code == 0 }
+        try daemon.wait { try outcome(of: "version").code == 0 }
     }
 
-    private func outcome(of words: [String], input: String = "/dev/null") throws -> Outcome {
-        try InteropTests.outcome(
-            of: ["/usr/bin/docker", "--host", socket, "--config", directory + "/config"] + words,
-            input: input)
-    }
-
-    /// Runs `docker WORDS…` and returns what it printed.
-    @discardableResult
-    func callAsFunction(_ words: String..., input: String = "/dev/null") throws -> String {
-        try run(words, input: input)
-    }
-
-    @discardableResult
-    func run(_ words: [String], input: String = "/dev/null") throws -> String {
-        let outcome = try outcome(of: words, input: input)
-        guard outcome.code == 0 else { throw CommandFailure(description: "\(outcome)") }
-        return outcome.text
-    }
+    var client: [String] { ["docker", "--host", socket, "--config", directory + "/config"] }
 
     /// What an image unpacks to, as Docker's simplest storage driver has it: a directory.
     func tree(of image: String) throws -> String {

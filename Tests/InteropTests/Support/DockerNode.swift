@@ -1,7 +1,7 @@
 import Foundation
 
 /// dockerd on a node of its own, with the runtime under test as its default and one image.
-final class DockerNode: Sendable {
+final class DockerNode: Client, Sendable {
     static let image = "box:1"
 
     let node: Node
@@ -25,21 +25,7 @@ final class DockerNode: Sendable {
     /// The one that the tests share.
     static func shared() throws -> DockerNode { try Workshop.shared { _ in try DockerNode() } }
 
-    /// Runs `docker WORDS…` and returns what it printed.
-    @discardableResult
-    func callAsFunction(_ words: String..., input: String = "/dev/null") throws -> String {
-        try run(words, input: input)
-    }
-
-    @discardableResult
-    func run(_ words: [String], input: String = "/dev/null") throws -> String {
-        try InteropTests.run(client + words, input: input)
-    }
-
-    /// What `docker WORDS…` left, if it failed too.
-    func outcome(of words: String..., input: String = "/dev/null") throws -> Outcome {
-        try InteropTests.outcome(of: client + words, input: input)
-    }
+    var client: [String] { ["docker", "--host", host, "--config", place / "config"] }
 
     /// Runs `docker-compose WORDS…`.
     @discardableResult
@@ -48,8 +34,6 @@ final class DockerNode: Sendable {
             ["docker-compose", "--file", file, "--project-name", "shop", "--no-ansi"] + words,
             environment: ["DOCKER_HOST": host, "HOME": place.path], seconds: 120)
     }
-
-    private var client: [String] { ["docker", "--host", host, "--config", place / "config"] }
 
     /// Starts a container in the background and returns its name.
     func start(

@@ -2,7 +2,7 @@ import Foundation
 import OCISpec
 
 /// Hull's programs with a state directory of a test's own.
-final class Hull: Sendable {
+final class Hull: Client, Sendable {
     let place: Place
     var state: String { place / "state" }
 
@@ -20,23 +20,7 @@ final class Hull: Sendable {
         return ((test ?? CommandLine.arguments[0]) as NSString).deletingLastPathComponent
     }()
 
-    /// Runs `hull WORDS…` and returns what it printed.
-    @discardableResult
-    func callAsFunction(_ words: String..., input: String = "/dev/null") throws -> String {
-        try run(words, input: input)
-    }
-
-    @discardableResult
-    func run(_ words: [String], input: String = "/dev/null") throws -> String {
-        try InteropTests.run(
-            [Hull.products + "/hull"] + words, environment: environment, input: input)
-    }
-
-    /// What `hull WORDS…` left, if it failed too.
-    func outcome(of words: String..., input: String = "/dev/null") throws -> Outcome {
-        try InteropTests.outcome(
-            of: [Hull.products + "/hull"] + words, environment: environment, input: input)
-    }
+    var client: [String] { [Hull.products + "/hull"] }
 
     /// Runs another of the programs, such as `stage09-registry`.
     @discardableResult
@@ -78,7 +62,7 @@ final class Hull: Sendable {
         return copy
     }
 
-    private var environment: [String: String] {
+    var environment: [String: String] {
         ["HULL_ROOT": state, "HOME": place.path, "TMPDIR": place.path].merging(extra) { $1 }
     }
 }

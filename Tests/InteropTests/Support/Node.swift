@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 /// A machine of its own as far as namespaces make one: `labs/node`.
 ///
@@ -38,6 +39,35 @@ final class Node: Sendable {
     ) throws -> String {
         try run(entrance + command, environment: environment, input: input)
     }
+
+    /// What containers could leave there: groups from so deep on, mounts, processes of that name.
+    func leftovers(_ name: String, groupsFrom depth: Int = 2) throws -> String {
+        try self(
+            "sh", "-c",
+            """
+            find /sys/fs/cgroup/ -mindepth \(depth) -type d
+            wc -l </proc/self/mountinfo
+            ps ax | grep -c \(name)
+            """)
+    }
+
+    /// Whether a container of the node that writes to /count stops at `pause` and goes on at
+    /// `resume`.
+    func expectStandstill(
+        of process: String, pause: () throws -> Void, resume: () throws -> Void
+    ) throws {
+        func size() throws -> String { try self("stat", "-c", "%s", "/proc/\(process)/root/count") }
+        try waitUntil("counting") { (try? size()) ?? "0" != "0" }
+        try pause()
+        let stopped = try size()
+        usleep(100_000)
+        #expect(try size() == stopped)
+        try resume()
+        try waitUntil("counting again") { try size() != stopped }
+    }
+
+    /// The command of such a container.
+    static let counting = ["sh", "-c", "while :; do echo x >>/count; sleep 0.02; done"]
 }
 
 /// Where the commands of `labs/` are.

@@ -1,7 +1,7 @@
 import Foundation
 
 /// podman and skopeo on a storage of a test's own: nothing of theirs on the machine is touched.
-final class Podman: Sendable {
+final class Podman: Client, Sendable {
     let place: Place
     private let node: Node?
 
@@ -43,7 +43,7 @@ final class Podman: Sendable {
         _ = try place.makeDirectory("tmp")
     }
 
-    private var environment: [String: String] {
+    var environment: [String: String] {
         [
             "HOME": place.path, "TMPDIR": place / "tmp", "XDG_RUNTIME_DIR": place / "tmp",
             "CONTAINERS_CONF": place / "containers.conf",
@@ -53,25 +53,7 @@ final class Podman: Sendable {
         ]
     }
 
-    /// Runs `podman WORDS…` and returns what it printed.
-    @discardableResult
-    func callAsFunction(_ words: String..., input: String = "/dev/null") throws -> String {
-        try run(words, input: input)
-    }
-
-    @discardableResult
-    func run(_ words: [String], input: String = "/dev/null") throws -> String {
-        try InteropTests.run(command(words), environment: environment, input: input)
-    }
-
-    /// What `podman WORDS…` left, if it failed too.
-    func outcome(of words: String..., input: String = "/dev/null") throws -> Outcome {
-        try InteropTests.outcome(of: command(words), environment: environment, input: input)
-    }
-
-    private func command(_ words: [String]) -> [String] {
-        (node?.entrance ?? []) + ["podman"] + words
-    }
+    var client: [String] { (node?.entrance ?? []) + ["podman"] }
 
     /// Runs `skopeo WORDS…` on the same storage.
     @discardableResult
