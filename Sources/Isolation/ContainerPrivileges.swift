@@ -7,6 +7,8 @@ public struct ContainerPrivileges: Sendable {
     public var user: String?
     /// More groups, by name or number.
     public var additionalGroups: [String] = []
+    /// Whether files that it has for input or output become the user's.
+    public var takesFiles = false
     /// The five sets.
     public var capabilities = CommandCapabilities(.dockerDefault)
     /// Whether all that is denied by default is granted.
@@ -64,7 +66,9 @@ public struct ContainerPrivileges: Sendable {
         // still to be done has to be allowed.
         if !hasNoNewPrivileges { list += walls }
         // Needs CAP_SETGID and CAP_SETUID.
-        list.append(UserIdentity(user ?? "0", additionalGroups: additionalGroups))
+        list.append(
+            UserIdentity(
+                user ?? "0", additionalGroups: additionalGroups, takesFiles: takesFiles))
         // Takes what was needed until here.
         list.append(Capabilities(capabilities))
         if hasNoNewPrivileges {

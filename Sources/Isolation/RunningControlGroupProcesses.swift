@@ -77,10 +77,16 @@ public final class JoinedControlGroup: Mechanism {
     ///   - paths: where it is.
     ///   - below: a cgroup that the container has made in it, to be joined instead.
     ///   - neighbour: the container's first process.
+    /// - Throws: `EINVAL` for a path that leads out of the container's.
     public init(
         _ paths: ControlGroupPaths, below: String? = nil, beside neighbour: ProcessID?
-    ) {
+    ) throws(KernelError) {
         let rest = below.map { $0.hasPrefix("/") ? $0 : "/" + $0 } ?? ""
+        guard !split(rest, at: "/").contains("..") else {
+            throw KernelError(
+                "cgroup", "\(below ?? ""): bad sub cgroup path", .invalidArgument,
+                remedy: "It leads from the container's own downwards.")
+        }
         directories = paths.directories.map { $0 + rest }
         self.neighbour = neighbour
     }

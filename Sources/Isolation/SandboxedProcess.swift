@@ -37,7 +37,8 @@ public struct SandboxedProcess: Sendable {
         self.environment = environment ?? Self.inheritedEnvironment
     }
 
-    private static var inheritedEnvironment: [String] {
+    /// What this program was started with.
+    public static var inheritedEnvironment: [String] {
         var strings: [String] = []
         var next = environ
         while let string = next.pointee {

@@ -46,9 +46,11 @@ public struct TimeNamespace: Mechanism {
     public func enter() throws(KernelError) {
         try leaveNamespaces(for: .time, why: "a time namespace, as yet for children only")
         do {
-            try tellKernel(
-                offsets, in: "/proc/self/timens_offsets",
-                why: "how far its clocks are from the host's")
+            if !offsets.isEmpty {
+                try tellKernel(
+                    offsets, in: "/proc/self/timens_offsets",
+                    why: "how far its clocks are from the host's")
+            }
         } catch  where error.errno == .outOfRange {
             throw error.advising("No clock may stand before 0, nor further than 146 years.")
         }

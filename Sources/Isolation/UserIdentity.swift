@@ -11,14 +11,19 @@ public final class UserIdentity: Mechanism {
     public let name = "user"
     private let request: String
     private let additionalGroups: [String]
+    private let takesFiles: Bool
     private var account = UserAccount(user: 0, group: 0, groups: [], home: "/")
 
     /// - Parameters:
     ///   - user: `USER` or `USER:GROUP`, each a name or a number.
     ///   - groups: names or numbers of more groups.
-    public init(_ user: String, additionalGroups groups: [String] = []) {
+    ///   - takesFiles: whether files that are standard input, output or error become the user's.
+    public init(
+        _ user: String, additionalGroups groups: [String] = [], takesFiles: Bool = false
+    ) {
         request = user
         additionalGroups = groups
+        self.takesFiles = takesFiles
     }
 
     /// Where the user is at home, as the image says.
@@ -38,7 +43,7 @@ public final class UserIdentity: Mechanism {
         try setGroup(account.group, why: "the group that its files belong to")
         if account.user != 0 {
             try keepCapabilities(why: "what may be kept is decided next, not by the change of user")
-            if process == .command { handOverTerminal() }
+            if process == .command { handOverStreams() }
         }
         try setUser(account.user, why: "from here on it counts as this user")
         // That the owner has not died in between is looked at before the command is executed.
@@ -65,13 +70,28 @@ public final class UserIdentity: Mechanism {
         do { return try readText("/proc/self/setgroups").hasPrefix("deny") } catch { return false }
     }
 
-    /// A terminal of the sandbox's own becomes the user's, who may want to open it by name.
-    private func handOverTerminal() {
-        var device = stat()
-        var directory = stat()
-        guard isatty(0) == 1, fstat(0, &device) == 0, stat("/dev/pts", &directory) == 0,
-            device.st_dev == directory.st_dev
-        else { return }
-        _ = fchown(0, account.user, device.st_gid)
+    /// Standard input, output and error become the user's, who may want to open them by name:
+    /// `/dev/stdout` is nothing else. Where that can't be, only this can't.
+    private func handOverStreams() {
+        for stream: CInt in 0...2 {
+            var status = stat()
+            guard fstat(stream, &status) == 0, status.st_uid != account.user,
+                isOurs(stream, status)
+            else { continue }
+            _ = fchown(stream, account.user, status.st_gid)
+        }
+    }
+
+    /// Not a device of the host's, such as the caller's terminal; one of the sandbox's own.
+    private func isOurs(_ stream: CInt, _ status: stat) -> Bool {
+        switch status.st_mode & S_IFMT {
+        case S_IFIFO, S_IFSOCK: return true
+        case S_IFREG: return takesFiles
+        case S_IFCHR:
+            var directory = stat()
+            return isatty(stream) == 1 && stat("/dev/pts", &directory) == 0
+                && status.st_dev == directory.st_dev
+        default: return false
+        }
     }
 }

@@ -163,10 +163,9 @@ private func explain(_ errno: Errno, _ command: String, _ environment: [String])
         remedy =
             "It is in no directory of the sandbox's PATH ("
             + join(searchPath(environment), with: ":") + ")."
-    case _ where missing:
-        remedy =
-            "The path counts inside the sandbox; an interpreter or a loader that the file"
-            + " names has to be there too."
+    case _ where missing && access(command, F_OK) == 0:
+        remedy = "It is there, but the interpreter or the loader that it names is not."
+    case _ where missing: remedy = "The path counts inside the sandbox."
     case .accessDenied: remedy = "Is it a regular file with its execute bits set (chmod +x)?"
     case .notExecutable: remedy = "It is no program for this machine, or a script without #!."
     default: remedy = ""

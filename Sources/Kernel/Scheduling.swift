@@ -69,6 +69,16 @@ public func setAffinity(_ cpus: String, why: StaticString) throws(KernelError) {
     ) { set_affinity(bits, bits.count) }
 }
 
+/// Lets this process run on all CPUs that its cgroup has. See `sched_setaffinity(2)`.
+public func resetAffinity(why: StaticString) throws(KernelError) {
+    // A bit for each CPU that a kernel can be built for: what is not there does not count.
+    let bits = [UInt8](repeating: 255, count: 1024)
+    try systemCall(
+        "sched_setaffinity", [.number(0), .number(bits.count), .symbol("[all]")], on: "all CPUs",
+        why: why
+    ) { set_affinity(bits, bits.count) }
+}
+
 /// Chooses the memory nodes that this process's memory is taken from. See `set_mempolicy(2)`.
 ///
 /// - Parameters:

@@ -24,18 +24,56 @@ extension JSON {
             throw SpecificationError(subject, "\(bytes.count) bytes, more than \(limit)")
         }
         var error = json_error_t()
-        let flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY
-        let root = bytes.withUnsafeBytes { buffer in
-            json_loadb(
-                buffer.baseAddress?.assumingMemoryBound(to: CChar.self), buffer.count,
-                Int(flags), &error)
-        }
-        guard let root else {
+        guard let root = load(bytes, &error) ?? loadLarge(bytes, &error) else {
             throw SpecificationError(
                 subject, "line \(error.line), column \(error.column): \(error.message)")
         }
         defer { json_decref(root) }
         return try JSON(root, depth: 0, subject)
+    }
+
+    private static func load(
+        _ bytes: ContiguousArray<UInt8>, _ error: inout json_error_t
+    ) -> UnsafeMutablePointer<json_t>? {
+        let flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY
+        return bytes.withUnsafeBytes { buffer in
+            json_loadb(
+                buffer.baseAddress?.assumingMemoryBound(to: CChar.self), buffer.count,
+                Int(flags), &error)
+        }
+    }
+
+    /// The same where jansson has found a number that is too large for it, and all of those are
+    /// numbers of 64 bits without a sign, as limits and arguments of system calls are: they
+    /// become the numbers with a sign that have the same bits. No limit at all, 2^64-1, is -1.
+    private static func loadLarge(
+        _ bytes: ContiguousArray<UInt8>, _ error: inout json_error_t
+    ) -> UnsafeMutablePointer<json_t>? {
+        guard json_error_code(&error) == json_error_numeric_overflow else { return nil }
+        var result = ContiguousArray<UInt8>()
+        var digits = ContiguousArray<UInt8>()
+        var isInString = false
+        var isEscaped = false
+        for byte in bytes + [UInt8(ascii: " ")] {
+            if !isInString, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
+                digits.append(byte)
+                continue
+            }
+            // A number with a sign, a fraction or an exponent is another kind.
+            let before = result.last ?? 0
+            let isWhole = !".eE".utf8.contains(byte) && !"-+.eE".utf8.contains(before)
+            let text = String(decoding: digits, as: UTF8.self)
+            if isWhole, let number = UInt64(text), number > UInt64(Int64.max) {
+                result += "\(Int64(bitPattern: number))".utf8
+            } else {
+                result += digits
+            }
+            digits.removeAll()
+            result.append(byte)
+            if byte == UInt8(ascii: "\""), !isEscaped { isInString.toggle() }
+            isEscaped = isInString && !isEscaped && byte == UInt8(ascii: "\\")
+        }
+        return load(result, &error)
     }
 
     /// Reads a whole JSON text.

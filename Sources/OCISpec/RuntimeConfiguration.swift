@@ -109,8 +109,8 @@ public struct RuntimeHook: Sendable {
     public let path: String
     /// Its arguments, its own name the first; that is ``path`` where none are given.
     public let arguments: [String]
-    /// Its environment, as `NAME=VALUE`; nothing else is in it.
-    public let environment: [String]
+    /// Its environment, as `NAME=VALUE`, and nothing else is in it; nil for that of whoever runs it.
+    public let environment: [String]?
     /// After how many seconds it is killed; nil for never.
     public let timeout: Int?
 
@@ -119,7 +119,7 @@ public struct RuntimeHook: Sendable {
         guard path.hasPrefix("/") else { throw json["path"].error("it has to be absolute") }
         let given = try json["args"].optionalStrings() ?? []
         arguments = given.isEmpty ? [path] : given
-        environment = try json["env"].optionalStrings() ?? []
+        environment = try json["env"].optionalStrings()
         timeout = try json["timeout"].present?.integer()
         if let timeout, timeout <= 0 { throw json["timeout"].error("it has to be more than 0") }
     }

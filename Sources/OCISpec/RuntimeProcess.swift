@@ -46,6 +46,9 @@ public struct RuntimeProcess: Sendable {
             throw json["cwd"].error("it has to be absolute, not \"\(workingDirectory)\"")
         }
         environment = try json["env"].optionalStrings() ?? []
+        for variable in environment where !variable.utf8.contains(UInt8(ascii: "=")) {
+            throw json["env"].error("\(variable): missing '='")
+        }
         arguments = try json["args"].optionalStrings() ?? []
         if let place = json["user"].present { user = try RuntimeUser(place) }
         capabilities = try json["capabilities"].present.map { place throws(SpecificationError) in

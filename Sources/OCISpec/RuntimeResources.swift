@@ -37,7 +37,9 @@ public struct RuntimeResources: Equatable, Sendable {
         }
         memory = try RuntimeMemory(json["memory"])
         cpu = try RuntimeCPU(json["cpu"])
-        processes = try json["pids"]["limit"].limit()
+        // Nobody can be nothing: 0 is what lets the first process start and no other.
+        processes = try json["pids"]["limit"].present?.integer()
+        if processes == 0 { processes = 1 }
         blockIO = try RuntimeBlockIO(json["blockIO"])
         for entry in try json["hugepageLimits"].present?.array() ?? [] {
             hugePages.append((try entry["pageSize"].string(), try entry["limit"].integer()))

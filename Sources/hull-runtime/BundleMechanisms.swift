@@ -61,7 +61,7 @@ struct BundleMechanisms {
         list += filesystem.early
         // Until here the sandbox needs nothing of the host, and is at work while the host makes
         // its cgroup.
-        list += [group, record]
+        list += [group, record, Affinity()]
         if !linux.networkDevices.isEmpty {
             list.append(
                 MovedLinks(linux.networkDevices, joining: linux.namespace(.network)?.path))
@@ -69,13 +69,16 @@ struct BundleMechanisms {
         list += filesystem.mounts
         list.append(try KernelSettings(linux.kernelParameters, own: linux.own))
         list.append(HostHooks(configuration.hooks, telling: hookState))
-        list.append(ContainerHooks(configuration.hooks, telling: hookState))
+        list.append(
+            ContainerHooks(
+                configuration.hooks, telling: hookState,
+                startingWith: configuration.process?.environment ?? []))
         // From here on a path leads nowhere but into the new root.
         list += filesystem.after
         if linux.ownsNew(.time) { list.append(TimeNamespace(offsets: linux.timeOffsets)) }
         guard let process = configuration.process else { return list }
         list += try process.attributes(behind: linux)
-        list.append(StartingDirectory(process.workingDirectory, isMade: true))
+        list.append(StartingDirectory(process.workingDirectory))
         // Last of all: everything above needs privileges.
         list += try privileges(of: process).mechanisms()
         return list
@@ -95,7 +98,10 @@ struct BundleMechanisms {
     ) {
         // In the host's mount namespace nothing may be mounted, and the root is everyone's.
         if configuration.linux.namespace(.mount) == nil {
-            return ([], [], [ChangeRoot(to: bundle.rootfs)])
+            return (
+                [], [],
+                [ChangeRoot(to: bundle.rootfs), MadeStartingDirectory(workingDirectory)]
+            )
         }
         return try mounts().mechanisms()
     }
@@ -104,6 +110,7 @@ struct BundleMechanisms {
         let linux = configuration.linux
         var filesystem = BundleFilesystem(rootfs: bundle.rootfs, bundle: bundle.directory)
         filesystem.isReadOnly = configuration.rootIsReadOnly
+        filesystem.workingDirectory = workingDirectory
         filesystem.mounts = configuration.mounts
         filesystem.devices = linux.devices
         filesystem.maskedPaths = linux.maskedPaths
@@ -119,6 +126,8 @@ struct BundleMechanisms {
         filesystem.usesPivot = !options.has("no-pivot")
         return filesystem
     }
+
+    private var workingDirectory: String { configuration.process?.workingDirectory ?? "/" }
 
     private func privileges(of process: RuntimeProcess) throws(KernelError) -> ContainerPrivileges {
         var privileges = try ContainerPrivileges(

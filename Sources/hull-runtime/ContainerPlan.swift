@@ -25,6 +25,7 @@ struct ContainerPlan {
         process.console = .always
         process.consoleSocket = options.value("console-socket")
         process.keptDescriptors = try options.preservedDescriptors()
+        process.environment += ListeningSockets.environment
         announcement = ProcessAnnouncement(options)
         if process.consoleSocket != nil && !process.hasTerminal {
             throw KernelError(

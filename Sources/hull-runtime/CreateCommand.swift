@@ -53,9 +53,28 @@ struct CreateCommand {
     }
 }
 
+/// The sockets of a service manager that hands them over, from descriptor 3 on. See
+/// `sd_listen_fds(3)`.
+enum ListeningSockets {
+    /// How many there are. They may have been meant for somebody before us.
+    static let count: CInt = {
+        guard number("LISTEN_PID") == getpid(), let count = number("LISTEN_FDS") else { return 0 }
+        return min(max(count, 0), 1024)
+    }()
+
+    /// What tells the next one of them: the container's first process.
+    static var environment: [String] {
+        count == 0 ? [] : ["LISTEN_FDS=\(count)", "LISTEN_PID=1"]
+    }
+
+    private static func number(_ name: String) -> CInt? {
+        getenv(name).flatMap { CInt(String(cString: $0)) }
+    }
+}
+
 extension Arguments {
     /// The descriptors that the process gets beside the first three (`--preserve-fds`), and those
-    /// of a service manager that hands sockets over. See `sd_listen_fds(3)`.
+    /// of a service manager.
     func preservedDescriptors() throws(KernelError) -> [CInt] {
         let text = value("preserve-fds") ?? "0"
         guard let count = CInt(text), (0...1024).contains(count) else {
@@ -63,8 +82,7 @@ extension Arguments {
                 "option", "--preserve-fds \(text)", .invalidArgument,
                 remedy: "It is a number, of descriptors from 3 on.")
         }
-        let listening = getenv("LISTEN_FDS").flatMap { CInt(String(cString: $0)) } ?? 0
-        let all = max(count, min(max(listening, 0), 1024))
+        let all = max(count, ListeningSockets.count)
         guard all > 0 else { return [] }
         var descriptors: [CInt] = []
         for descriptor in 3..<3 + all {

@@ -63,19 +63,16 @@ enum ExecCommand {
         of process: RuntimeProcess, in container: StoredContainer,
         _ configuration: RuntimeConfiguration, _ options: Arguments
     ) throws(KernelError) -> [any Mechanism] {
-        var list: [any Mechanism] = []
-        if let affinity = process.cpuAffinity {
-            list.append(Affinity(initial: affinity.initial, final: affinity.final))
-        }
-        list += [
-            JoinedControlGroup(
+        var list: [any Mechanism] = [
+            try JoinedControlGroup(
                 container.state.controlGroup, below: options.value("cgroup"),
                 beside: container.state.process.id),
+            Affinity(process.cpuAffinity),
             JoinedContainer(container.state.process),
             ClosedDescriptors(),
         ]
         list += try process.attributes(behind: configuration.linux)
-        list.append(StartingDirectory(process.workingDirectory, isMade: false))
+        list.append(StartingDirectory(process.workingDirectory))
         let privileges = try ContainerPrivileges(
             of: process, behind: configuration.linux, telling: container.state.hookState)
         return try list + privileges.mechanisms()
@@ -146,6 +143,8 @@ enum ExecCommand {
         sets.bounding += added
         sets.effective += added
         sets.permitted += added
+        // What it hands on already, it hands on to who is not root, too.
+        sets.ambient += added.filter { sets.inheritable.contains($0) }
         process.capabilities = sets
     }
 

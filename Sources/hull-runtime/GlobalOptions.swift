@@ -18,7 +18,7 @@ struct GlobalOptions {
         Option("log", nil, .required("FILE"), "Write errors into FILE, too."),
         Option("log-format", nil, .required("FORMAT"), "text (if not given) or json."),
         Option("log-level", nil, .required("LEVEL"), "Accepted, for callers that give it."),
-        Option("debug", nil, .none, "Accepted, for callers that give it; see --explain."),
+        Option("debug", nil, .none, "Write the call into the log, too; see also --explain."),
         Option("systemd-cgroup", nil, .none, "Have systemd make cgroups; as systemd below."),
         Option(
             "cgroup-manager", nil, .required("NAME"), "cgroupfs (if not given), systemd, disabled."),
@@ -70,23 +70,38 @@ struct ErrorLog {
                 "option", "--log-format \(format)", .invalidArgument, remedy: "It is text or json.")
         }
         isJSON = format == "json"
+        // Whoever wants one is to know that there is none, and not when it is needed.
+        if path != nil { try append("") }
+        if given.has("debug") {
+            let call = line("debug", join(["hull-runtime"] + given.operands, with: " "))
+            if path == nil { Program.write(call, to: 2) } else { try append(call) }
+        }
     }
 
-    /// Adds a line. A log that cannot be written is no reason to say nothing at all.
+    /// Adds a line. A log that cannot be written any more is no reason to say nothing at all.
     func write(_ error: KernelError) {
+        do { try append(line("error", error.inTermsOfRuntimes.description)) } catch {}
+    }
+
+    private func append(_ line: String) throws(KernelError) {
         guard let path else { return }
-        let text = error.inTermsOfRuntimes.description
+        do {
+            let file = try Descriptor.open(path, O_WRONLY | O_APPEND | O_CREAT, mode: 0o644)
+            try file.write(line)
+        } catch {
+            throw error.renamed("option", "--log \(path)")
+        }
+    }
+
+    private func line(_ level: String, _ text: String) -> String {
         let time = "\(Timestamp.now)"
         let line =
             isJSON
             ? JSON.object(present: [
-                ("level", "error"), ("msg", .string(text)), ("time", .string(time)),
+                ("level", .string(level)), ("msg", .string(text)), ("time", .string(time)),
             ]).text()
-            : "time=\"\(time)\" level=error msg=\(quoteJSON(text))"
-        do {
-            let file = try Descriptor.open(path, O_WRONLY | O_APPEND | O_CREAT, mode: 0o644)
-            try file.write(line + "\n")
-        } catch {}
+            : "time=\"\(time)\" level=\(level) msg=\(quoteJSON(text))"
+        return line + "\n"
     }
 }
 
@@ -98,7 +113,7 @@ extension KernelError {
         case .noSuchFile where !contains(object, "/"):
             return renamed("exec:", "\"\(object)\": executable file not found in $PATH")
         case .noSuchFile, .notDirectory:
-            return renamed("exec:", "\"\(object)\": stat \(object): no such file or directory")
+            return renamed("exec:", "\"\(object)\": no such file or directory")
         case .accessDenied: return renamed("exec:", "\"\(object)\": permission denied")
         default: return self
         }

@@ -33,7 +33,7 @@ enum StartCommand {
             remedy: "`hull-runtime state \(container.state.id)` says how it is.")
     }
 
-    /// runtime-spec, `runtime.md`, "Lifecycle", step 9: a hook that fails stops the container.
+    /// runtime-spec, `runtime.md`, "Lifecycle", step 9: a hook that fails is the container's end.
     private static func runPoststartHooks(of container: StoredContainer) throws(KernelError) {
         let hooks = try container.configuration().hooks
         do {
@@ -41,7 +41,7 @@ enum StartCommand {
                 hooks.poststart, "poststart", in: container.state.bundle,
                 telling: container.state.hookState.json("running", container.state.process.id))
         } catch {
-            try container.end()
+            try container.delete()
             throw error
         }
     }

@@ -9,7 +9,7 @@ import Terminal
 extension RuntimeProcess {
     /// How it is connected to the world.
     func sandboxed() throws(KernelError) -> SandboxedProcess {
-        var process = SandboxedProcess(arguments, environment: environment)
+        var process = SandboxedProcess(arguments, environment: environmentOnce)
         process.hasOwnSession = true
         process.hasTerminal = hasTerminal
         if let consoleSize {
@@ -19,6 +19,18 @@ extension RuntimeProcess {
         }
         if let mask = user.mask { process.fileModeMask = mode_t(mask & 0o777) }
         return process
+    }
+
+    /// Each variable once, the last one, and a home that is somewhere: programs look for their
+    /// files in it.
+    private var environmentOnce: [String] {
+        var list: [String] = []
+        for (index, variable) in environment.enumerated() where variable != "HOME=" {
+            let name = split(variable, at: "=")[0] + "="
+            if environment[(index + 1)...].contains(where: { $0.hasPrefix(name) }) { continue }
+            list.append(variable)
+        }
+        return list
     }
 
     /// What the kernel is told of it beside its privileges.
@@ -45,6 +57,8 @@ extension ContainerPrivileges {
         self.init()
         user = "\(process.user.user):\(process.user.group)"
         additionalGroups = process.user.additionalGroups.map { "\($0)" }
+        // Engines give it files to write its log to.
+        takesFiles = true
         capabilities = CommandCapabilities(process.capabilities)
         hasNoNewPrivileges = process.hasNoNewPrivileges
         appArmor = process.appArmorProfile == "unconfined" ? nil : process.appArmorProfile
@@ -76,8 +90,25 @@ extension CommandCapabilities {
         var unknown: [String] = []
         self.init(Self.set(names.bounding, &unknown))
         permitted = Self.set(names.permitted, &unknown)
-        inheritable = Self.set(names.inheritable, &unknown)
-        ambient = Self.set(names.ambient, &unknown)
+        inheritable = Self.granted(
+            Self.set(names.inheritable, &unknown), of: bounding, "inheritable: it is not bounding")
+        ambient = Self.granted(
+            Self.set(names.ambient, &unknown), of: permitted.intersection(inheritable),
+            "ambient: it is not permitted and inheritable")
+    }
+
+    /// What the kernel would grant of `set`. See runtime-spec, `config.md`, "Linux Process": what
+    /// can't be granted is worth a warning and no more.
+    private static func granted(
+        _ set: CapabilitySet, of most: CapabilitySet, _ reason: String
+    ) -> CapabilitySet {
+        for number in set.subtracting(most).numbers {
+            Program.warn(
+                KernelError(
+                    "capability", "\(CapabilitySet.name(of: number)) can't be \(reason)",
+                    .notPermitted, remedy: "The process does without."))
+        }
+        return set.intersection(most)
     }
 
     /// - Parameter unknown: those that there has been a warning about.

@@ -11,7 +11,16 @@ import Testing
         #expect(value.text(sortedNames: true).hasPrefix(#"{"":"","a":"#))
     }
 
+    @Test func `A number without a sign that needs 64 bits becomes the one with these bits`() throws {
+        let text = #"[18446744073709551615,"x\" 9223372036854775808 \\",9223372036854775808,-1]"#
+        #expect(
+            try JSON.parse(text) == [
+                .integer(-1), .string(#"x" 9223372036854775808 \"#), .integer(.min), .integer(-1),
+            ])
+    }
+
     @Test(arguments: [
+        "18446744073709551616", "[9223372036854775808, -9223372036854775809]",
         "", " ", "{", "[1,]", "{\"a\":1,}", "{\"a\":1 \"b\":2}", "nul", "01", "1e999", "[1] 2",
         "\"open", "{\"a\":1,\"a\":2}", "\"\\u0000\"", "\"\\ud800\"", "{\"\\u0000\":1}",
         "99999999999999999999", "'a'", "{a:1}", "\u{FEFF}{}",

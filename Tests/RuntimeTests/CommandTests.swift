@@ -110,6 +110,19 @@ extension RuntimeSuite {
             #expect(try Observed.read(file).isEmpty == false)
         }
 
+        @Test("A log that can't be written is told at once; --debug writes the call into it")
+        func opensLog() throws {
+            let container = try Container(shell: "exit 0")
+            container.globalOptions = ["--log", "/nosuch/log"]
+            let outcome = try container.run()
+            #expect(outcome.code != 0, "\(outcome)")
+            #expect(outcome.errors.contains("/nosuch/log"), "\(outcome)")
+            let file = try place().directory + "/log"
+            container.globalOptions = ["--debug", "--log", file]
+            #expect(try container.run().code == 0)
+            #expect(try Observed.read(file).contains("level=debug"))
+        }
+
         @Test("An unknown command or option is refused; help and version are not")
         func refuses() throws {
             for words in [["nosuch"], ["--nosuch", "list"], ["list", "--nosuch"]] {

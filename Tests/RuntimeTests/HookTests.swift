@@ -79,7 +79,7 @@ extension RuntimeSuite {
             var pid = 0
             try container.running { (process) throws in pid = Int(process.process) }
             for (kind, status) in [
-                ("prestart", "created"), ("createRuntime", "created"), ("poststart", "running"),
+                ("prestart", "creating"), ("createRuntime", "creating"), ("poststart", "running"),
                 ("poststop", "stopped"),
             ] {
                 let file = "\(place.directory)/\(kind)"
@@ -87,13 +87,55 @@ extension RuntimeSuite {
                 #expect(state[at: "id"]?.string == container.id, "\(kind)")
                 #expect(state[at: "bundle"]?.string == container.bundle, "\(kind)")
                 #expect(state["annotations"]?["org.example.note"]?.string == note, "\(kind)")
-                // runtime-spec, runtime.md, "State": created it is after step 2 of its life. runc
-                // says `creating`.
-                if Runtime.current == .hull { #expect(state[at: "status"]?.string == status) }
+                // runtime-spec, runtime.md, "State": created it is when `create` has finished.
+                if Runtime.current != .crun { #expect(state[at: "status"]?.string == status) }
                 if kind != "poststop" { #expect(state[at: "pid"]?.number == pid, "\(kind)") }
                 let words = try Observed.read(file + ".words").split(separator: "\n")
                 #expect(words.first == "own-name \(word)", "\(kind)")
             }
+        }
+
+        @Test(
+            "A hook without an environment has that of who runs it: the runtime, or the container",
+            .except(.crun, because: "it gives startContainer the runtime's"))
+        func inheritsEnvironment() throws {
+            let (word, own) = (Place.randomWord(), Place.randomWord())
+            let volume = try place().makeDirectory("volume")
+            let container = try Container {
+                $0.append(
+                    Configuration.mount("/volume", "bind", volume, ["bind"]), at: "mounts")
+                $0.append(.string("OWN=" + own), at: "process/env")
+                for (kind, place) in [("createRuntime", volume), ("startContainer", "/volume")] {
+                    $0[at: "hooks/" + kind] = [
+                        [
+                            "path": "/bin/sh",
+                            "args": .strings(["sh", "-c", "echo $SECRET,$OWN >\(place)/\(kind)"]),
+                        ]
+                    ]
+                }
+            }
+            setenv("SECRET", word, 1)
+            defer { unsetenv("SECRET") }
+            try container.running { (_) throws in
+                #expect(try Observed.read(volume + "/createRuntime") == word + ",\n")
+                #expect(try Observed.read(volume + "/startContainer") == "," + own + "\n")
+            }
+        }
+
+        @Test(
+            "A poststart hook that fails is the end of the container",
+            .except(.runc, .crun, because: "they leave it stopped, or running"))
+        func failsAfterStart() throws {
+            let log = try place().write("", to: "log")
+            let container = try Container {
+                $0[at: "hooks/poststart"] = [["path": "/bin/false"]]
+                $0[at: "hooks/poststop"] = [hook("poststop", log)]
+            }
+            #expect(try container.create().code == 0)
+            let outcome = try container.start()
+            #expect(outcome.code != 0 && outcome.errors.contains("poststart"), "\(outcome)")
+            #expect(try container.call("state").code != 0)
+            #expect(try Observed.read(log) == "poststop\n")
         }
 
         @Test("createContainer and startContainer run in the container's namespaces")

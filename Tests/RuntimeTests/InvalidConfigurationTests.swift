@@ -59,6 +59,8 @@ extension RuntimeSuite {
                 ("linux/timeOffsets", ["nosuch": ["secs": 1]], "nosuch"),
                 ("linux/personality", ["domain": "NOSUCH"], "NOSUCH"),
                 ("process/oomScoreAdj", 5000, "oomScoreAdj"),
+                ("process/env", ["PATH=/bin", "NOTHING"], "NOTHING"),
+                ("linux/sysctl", ["kernel.hostname": "x"], "kernel.hostname"),
             ]
             for (path, value, word) in cases {
                 if Runtime.current != .hull { continue }

@@ -367,6 +367,23 @@ extension RuntimeSuite {
             #expect(outcome.output == word + "6\n", "\(outcome)")
         }
 
+        @Test("A service manager's sockets are handed on to whom they are meant for")
+        func handsSocketsOn() throws {
+            for isOurs in [true, false] {
+                let container = try Container(
+                    shell: "echo $LISTEN_FDS,$LISTEN_PID; ls /proc/self/fd | wc -w")
+                try container.save()
+                let command = try Runtime.command(
+                    ["run", "--bundle", container.bundle, container.id])
+                let script = """
+                    exec 3</dev/null; export LISTEN_FDS=1 LISTEN_PID=\(isOurs ? "$$" : "1")
+                    exec "$@"
+                    """
+                let outcome = try run(["sh", "-c", script, "sh"] + command)
+                #expect(outcome.output == (isOurs ? "1,1\n5\n" : ",\n4\n"), "\(outcome)")
+            }
+        }
+
         @Test("No descriptor is handed on unasked")
         func preservesNothing() throws {
             let file = try place().write("secret", to: "handed")

@@ -214,6 +214,16 @@ extension RuntimeSuite {
             }
         }
 
+        @Test("A time namespace whose clocks are the host's is one, too", .needs(.timeOffsets))
+        func hasHostsClocks() throws {
+            let container = try Container {
+                $0.append(Configuration.namespace("time"), at: "linux/namespaces")
+            }
+            try container.running { (process) throws in
+                #expect(try process.namespace("time") != Observed.host.namespace("time"))
+            }
+        }
+
         @Test("Inside a cgroup namespace, the container's own cgroup is the root")
         func hasOwnRoot() throws {
             let container = try Container(shell: "cat /proc/self/cgroup")

@@ -60,6 +60,26 @@ extension RuntimeSuite {
             }
         }
 
+        @Test(
+            "What can't be granted is warned about, and the rest is",
+            .except(.runc, .crun, because: "theirs are older than that rule"))
+        func warnsOfCapability() throws {
+            let container = try Container {
+                $0[at: "process/args"] = ["grep", "Cap", "/proc/self/status"]
+                $0[at: "process/capabilities/bounding"] = ["CAP_KILL"]
+                $0[at: "process/capabilities/inheritable"] = ["CAP_KILL", "CAP_CHOWN"]
+                $0[at: "process/capabilities/ambient"] = ["CAP_KILL", "CAP_SYSLOG"]
+            }
+            let outcome = try container.run()
+            #expect(outcome.code == 0, "\(outcome)")
+            for name in ["CAP_CHOWN can't be inheritable", "CAP_SYSLOG can't be ambient"] {
+                #expect(outcome.errors.contains("warning: capability " + name), "\(outcome)")
+            }
+            for set in ["CapInh", "CapAmb"] {
+                #expect(outcome.output.contains(set + ":\t0000000000000020\n"), "\(outcome)")
+            }
+        }
+
         @Test("A capability that there isn't is refused or passed over, never taken for another")
         func refusesCapability() throws {
             let container = try Container {

@@ -77,6 +77,21 @@ extension RuntimeSuite {
             #expect(try container.output() == "/own")
         }
 
+        @Test("A variable is there once, as it was set last; an empty HOME is none")
+        func hasEachVariableOnce() throws {
+            let container = try Container(shell: "env") {
+                $0[at: "process/env"] = [
+                    "PATH=/bin", "A=1", "HOME=/own", "A=2", "HOME=", "A=",
+                ]
+            }
+            guard Runtime.has(.cleanEnvironment) else { return }
+            try place().write(
+                "root:x:0:0:root:/there:/bin/sh\n", to: container.rootfs + "/etc/passwd")
+            let lines = try container.run().output.split(separator: "\n")
+            #expect(lines.filter { $0.hasPrefix("A=") } == ["A="], "\(lines)")
+            #expect(lines.filter { $0.hasPrefix("HOME=") } == ["HOME=/there"], "\(lines)")
+        }
+
         @Test("The working directory is entered, and made where there is none")
         func hasDirectory() throws {
             let name = "/" + Place.randomWord() + "/deep"
@@ -90,6 +105,45 @@ extension RuntimeSuite {
             mkdir(own.rootfs + "/own", 0o700)
             chown(own.rootfs + "/own", 1234, 1234)
             #expect(try own.output() == "/own")
+        }
+
+        @Test("The working directory is made in a root that is read-only then")
+        func makesDirectoryBefore() throws {
+            let container = try Container(shell: "pwd; touch file 2>/dev/null; echo $?") {
+                $0[at: "process/cwd"] = "/made/for/it"
+                $0[at: "root/readonly"] = true
+            }
+            #expect(try container.output() == "/made/for/it\n1")
+        }
+
+        @Test("Who is not root can open its own standard output by name")
+        func ownsStreams() throws {
+            let container = try Container(shell: "echo by-name >/dev/stdout; exec sleep 1000") {
+                $0[at: "process/user"] = ["uid": 1234, "gid": 1234]
+            }
+            // A file, as an engine's log; and a pipe.
+            try container.running { (_) throws in
+                try waitUntil("a word") { container.log == "by-name\n" }
+                let outcome = try container.exec([], "sh", "-c", "echo by-exec >/dev/stdout")
+                #expect(outcome.output == "by-exec\n", "\(outcome)")
+            }
+        }
+
+        @Test("The largest number stands for no limit")
+        func takesLargeNumbers() throws {
+            let container = try Container { _ in }
+            let text = container.config.text().replacing(
+                "\"noNewPrivileges\":true",
+                with: "\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":0,"
+                    + "\"hard\":18446744073709551615}],\"noNewPrivileges\":true")
+            #expect(text.contains("18446744073709551615"))
+            try place().write(text, to: container.bundle + "/large.json")
+            container.options = ["--config", container.bundle + "/large.json"]
+            try container.running { (process) throws in
+                let limits = try Observed.read("/proc/\(process.process)/limits")
+                let line = limits.split(separator: "\n").first { $0.contains("core file") }
+                #expect(line?.contains("unlimited") == true, "\(limits)")
+            }
         }
 
         @Test("Resource limits are the process's own")
@@ -299,6 +353,41 @@ extension RuntimeSuite {
                 }
                 #expect(bits[0] & 1 << 25 == 0 && bits[1] & 1 << 25 != 0, "\(with)")
             }
+        }
+
+        @Test("exec --cap adds an ambient one only where the container hands it on")
+        func entersWithAmbientCapability() throws {
+            let container = try Container {
+                $0[at: "process/capabilities/inheritable"] = ["CAP_SYS_TIME"]
+                $0.append("CAP_SYS_TIME", at: "process/capabilities/bounding")
+            }
+            try container.running { (_) throws in
+                for (name, isAmbient) in [("CAP_SYS_TIME", true), ("CAP_SYSLOG", false)] {
+                    let outcome = try container.exec(
+                        ["--cap", name], "grep", "CapAmb", "/proc/self/status")
+                    #expect(
+                        outcome.line.hasSuffix(String(repeating: "0", count: 16)) != isAmbient,
+                        "\(outcome)")
+                }
+            }
+        }
+
+        @Test("Neither run nor exec stays on the processors of its maker", .needs(.cpuAffinity))
+        func runsOnAllProcessors() throws {
+            let all = try Observed.read("/sys/devices/system/cpu/online")
+                .trimmingCharacters(in: .newlines)
+            let container = try Container()
+            try container.save()
+            let words = ["run", "--detach", "--bundle", container.bundle, container.id]
+            let pinned = ["taskset", "-c", "0"]
+            try run(
+                ["sh", "-c", "exec \"$@\" >/dev/null 2>&1", "sh"] + pinned
+                    + Runtime.command(words))
+            #expect(try container.process().status("Cpus_allowed_list") == [all])
+            let exec = ["exec", container.id, "grep", "Cpus_allowed_list", "/proc/self/status"]
+            let outcome = try run(pinned + Runtime.command(exec))
+            #expect(outcome.line.hasSuffix("\t" + all), "\(outcome)")
+            try container.delete()
         }
 
         @Test("exec runs on the processors it is told", .needs(.cpuAffinity))

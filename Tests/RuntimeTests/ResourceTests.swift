@@ -110,6 +110,30 @@ extension RuntimeSuite {
             }
         }
 
+        @Test(
+            "A limit of 0 processes is one: the container's own",
+            .except(.runc, .crun, because: "the specification has said so since 1.3"))
+        func limitsToOneProcess() throws {
+            let container = try Container {
+                $0[at: "linux/resources/pids"] = ["limit": 0]
+            }
+            try container.running { (_) throws in
+                #expect(try container.limit("pids", "pids.max", "pids.max") == "1")
+            }
+        }
+
+        @Test(
+            "exec --cgroup doesn't lead out of the container's cgroup",
+            arguments: ["..", "a/../.."])
+        func keepsItsCgroup(path: String) throws {
+            let container = try Container()
+            try container.running { (_) throws in
+                let outcome = try container.exec(["--cgroup", path], "true")
+                #expect(outcome.code != 0, "\(outcome)")
+                #expect(outcome.errors.contains("bad sub cgroup path"), "\(outcome)")
+            }
+        }
+
         @Test("A device that isn't allowed can't be opened; one that is can")
         func limitsDevices() throws {
             // A loop device's control file: major 10, minor 237 on every Linux.

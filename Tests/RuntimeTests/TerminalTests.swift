@@ -93,6 +93,26 @@ extension RuntimeSuite {
             if second.code == 0 { try other.delete() }
         }
 
+        @Test("A terminal needs no place for /dev/console")
+        func needsNoConsole() throws {
+            let server = try SocketServer(place().directory + "/console")
+            let container = try Container(shell: "tty; exec sleep 1000") {
+                $0[at: "process/terminal"] = true
+                $0[at: "root/readonly"] = true
+                $0[at: "mounts"] = .array(
+                    $0[at: "mounts"]?.elements.filter {
+                        $0[at: "destination"] != "/dev"
+                    } ?? [])
+            }
+            mkdir(container.rootfs + "/dev", 0o755)
+            container.options = ["--console-socket", server.path]
+            try container.created { (_) throws in
+                let console = try Console(server.receive())
+                #expect(try container.start().code == 0)
+                try console.expect("/dev/pts/0")
+            }
+        }
+
         @Test("The owner of the terminal is the process's user")
         func isOwned() throws {
             let user = Int.random(in: 1000..<9000)

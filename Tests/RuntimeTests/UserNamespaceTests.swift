@@ -30,6 +30,16 @@ extension RuntimeSuite {
             }
         }
 
+        @Test("What devices are bound on can't be executed, nor give anyone's rights")
+        func bindsDevices() throws {
+            let container = try container()
+            try container.running { (process) throws in
+                let mount = try process.mounts().first { $0.target == "/dev/null" }
+                let options = mount?.options ?? []
+                #expect(options.contains("nosuid") && options.contains("noexec"), "\(options)")
+            }
+        }
+
         @Test("A user inside is the mapped one outside")
         func mapsUsers() throws {
             let container = try container()

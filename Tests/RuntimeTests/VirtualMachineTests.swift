@@ -55,6 +55,19 @@ extension RuntimeSuite {
             #expect(access(directory, F_OK) != 0)
         }
 
+        @Test("Without a cgroup namespace, a user namespace is shown the machine's cgroups")
+        func showsMachines() throws {
+            let container = try Container.mapped(
+                at: 100_000, ["grep", "cgroup2", "/proc/self/mounts"])
+            container.config[at: "linux/namespaces"] = .array(
+                container.config[at: "linux/namespaces"]?.elements.filter {
+                    $0[at: "type"] != "cgroup"
+                } ?? [])
+            container.config.append(
+                Configuration.mount("/sys/fs/cgroup", "cgroup", "cgroup", ["ro"]), at: "mounts")
+            #expect(try container.output().contains(" /sys/fs/cgroup cgroup2 ro,"))
+        }
+
         @Test("A container that exceeds its memory is killed, and nobody else")
         func killsWhoExceeds() throws {
             let container = try Container(shell: "dd if=/dev/zero of=/dev/null bs=64M count=1") {

@@ -135,6 +135,14 @@ extension KernelSuite {
             #expect(alone.code == 0, "\(alone)")
         }
 
+        @Test("Who is not root can open its own standard output by name")
+        func ownsStreams() throws {
+            let rootfs = try place().rootfs()
+            let outcome = try shell(
+                in: .stage07, rootfs, options: ["-u", "1000"], "echo by-name >/dev/stdout")
+            #expect(outcome.output == "by-name\n", "\(outcome)")
+        }
+
         @Test("The runtime's program can be had from inside stage 6, and from stage 7 only to read")
         func protectsProgram() throws {
             let rootfs = try place().rootfs()

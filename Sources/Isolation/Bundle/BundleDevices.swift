@@ -147,6 +147,9 @@ public struct BundleDevices: Mechanism {
             name, CInt(linux_O_PATH) | O_NOFOLLOW, at: directory.number)
         let tree = try cloneMount(
             at: host, on: device.path, why: "the host's own device, a second time")
+        try changeMount(
+            tree, MountChange(adding: [.noSetUID, .noExecution]), on: device.path,
+            why: "a device and no program")
         try attach(tree, at: place, device.path, why: "the device appears")
     }
 }
@@ -176,8 +179,14 @@ public func bindOnConsole(_ terminal: borrowing Descriptor) throws(KernelError) 
     do throws(KernelError) {
         try makeEmptyFile(
             "console", at: dev.number, mode: 0o600, why: "the terminal is mounted on it")
-    } catch  where error.errno == .fileExists {
+    } catch {
+        switch error.errno {
         // A node, or a file: it is covered.
+        case .fileExists: break
+        // Nothing can be made there; the process has its terminal nevertheless.
+        case .readOnly: return
+        default: throw error
+        }
     }
     let place = try Descriptor.open("console", CInt(linux_O_PATH) | O_NOFOLLOW, at: dev.number)
     guard try fileStatus(of: place, "/dev/console").st_mode & S_IFMT != S_IFLNK else {

@@ -11,6 +11,8 @@ public struct BundleFilesystem {
     public var rootfs: String
     /// The bundle's directory, which relative sources of bind mounts begin at.
     public var bundle: String
+    /// Where the process starts, absolute; made where it is missing.
+    public var workingDirectory = "/"
     /// `root.readonly`.
     public var isReadOnly = false
     /// `mounts`, in their order.
@@ -62,6 +64,7 @@ public struct BundleFilesystem {
         let late = BundleMounts(mounts.dropFirst(first.count), of: self)
         var after: [any Mechanism] =
             usesPivot ? [PivotRoot(), DetachHostRoot()] : [MovedRoot(rootfs)]
+        after.append(MadeStartingDirectory(workingDirectory))
         after.append(BundleReadOnlyPaths(readOnlyPaths))
         after.append(BundleMaskedPaths(maskedPaths))
         after.append(

@@ -36,7 +36,7 @@ struct ControlGroupMounts {
 
     /// What is mounted at the place itself.
     func make() throws(KernelError) -> Descriptor {
-        if isUnified { return try mount(type: "cgroup2", options: []) }
+        if isUnified { return try makeUnified() }
         let context = try FilesystemContext("tmpfs", why: "a directory for each hierarchy")
         try context.set("source", to: "tmpfs", why: "what it is called in mountinfo")
         try context.set("mode", to: "755", why: "root's to write")
@@ -46,6 +46,15 @@ struct ControlGroupMounts {
             with: attributes.subtracting(.readOnly).union([
                 .noSetUID, .noDevices, .noExecution,
             ]), why: "a mount of it, at no place as yet")
+    }
+
+    /// Root of a user namespace may mount version 2 only in a cgroup namespace of its own; without
+    /// one it is shown what the host has mounted.
+    private func makeUnified() throws(KernelError) -> Descriptor {
+        do { return try mount(type: "cgroup2", options: []) } catch {
+            guard error.errno == .notPermitted && !hasNamespace else { throw error }
+            return try show("/sys/fs/cgroup")
+        }
     }
 
     /// Puts the hierarchies in, once the tmpfs is in its place.
@@ -101,11 +110,11 @@ struct ControlGroupMounts {
         planned.options.attributes.adding.union(planned.options.treeAttributes.adding)
     }
 
-    /// The container's own directory a second time: without a namespace a mount of the
-    /// hierarchy would show the whole machine's.
+    /// A directory of a hierarchy a second time. In version 1 it is the container's own: without a
+    /// namespace a mount of the hierarchy would show the whole machine's.
     private func show(_ directory: String) throws(KernelError) -> Descriptor {
         let tree = try cloneMount(
-            directory, isRecursive: false, why: "the container's own cgroup, a second time")
+            directory, isRecursive: false, why: "what is mounted there, a second time")
         var change = MountChange(adding: attributes)
         change.propagation = .private
         if !change.adding.isDisjoint(with: .accessTimes) { change.removing = .accessTimes }

@@ -23,7 +23,7 @@ public struct HookState: Sendable {
     /// The state at one moment.
     ///
     /// - Parameters:
-    ///   - status: `created`, `running` or `stopped`.
+    ///   - status: `creating`, `created`, `running` or `stopped`.
     ///   - process: the container's, as the host numbers it; nil where it has ended.
     public func json(_ status: String, _ process: ProcessID?) -> JSON {
         .object(present: [
@@ -36,15 +36,18 @@ public struct HookState: Sendable {
 
 /// Runs hooks one after the other, each to its end.
 ///
-/// - Parameter directory: where they start; where we are if nil.
+/// - Parameters:
+///   - directory: where they start; where we are if nil.
+///   - environment: of those that bring none of their own.
 /// - Throws: what the first says that fails.
 public func runHooks(
     _ hooks: [RuntimeHook], _ kind: String, in directory: String?,
+    environment: [String] = SandboxedProcess.inheritedEnvironment,
     telling state: @autoclosure () -> JSON
 ) throws(KernelError) {
     for (index, hook) in hooks.enumerated() {
         let outcome = try runProgram(
-            hook.path, hook.arguments, environment: hook.environment, in: directory,
+            hook.path, hook.arguments, environment: hook.environment ?? environment, in: directory,
             input: state().text(), seconds: hook.timeout,
             why: "a hook: it is told the container's state")
         if outcome.status == .exited(0) { continue }
@@ -89,7 +92,7 @@ public final class HostHooks: Mechanism {
 
     /// `prestart` and `createRuntime`.
     public func assist(_ child: ProcessID) throws(KernelError) {
-        let told = state.json("created", child)
+        let told = state.json("creating", child)
         try runHooks(hooks.prestart, "prestart", in: state.bundle, telling: told)
         try runHooks(hooks.createRuntime, "createRuntime", in: state.bundle, telling: told)
     }
@@ -126,13 +129,20 @@ public final class ContainerHooks: Mechanism {
     public let name = "container hooks"
     private let hooks: RuntimeHooks
     private let state: HookState
+    private let startEnvironment: [String]
     /// Written in the sandbox, and read there.
     private var own = ProcessID(rawValue: 0)
 
-    /// Runs these, and tells them this.
-    public init(_ hooks: RuntimeHooks, telling state: HookState) {
+    /// - Parameters:
+    ///   - hooks: those that are run.
+    ///   - state: what they are told.
+    ///   - environment: the command's, which the last ones get: they are programs of the container.
+    public init(
+        _ hooks: RuntimeHooks, telling state: HookState, startingWith environment: [String]
+    ) {
         self.hooks = hooks
         self.state = state
+        startEnvironment = environment
     }
 
     /// `createContainer`, with the host's root still in place: the paths are the host's.
@@ -141,13 +151,14 @@ public final class ContainerHooks: Mechanism {
         own = numberOnHost()
         try runHooks(
             hooks.createContainer, "createContainer", in: state.bundle,
-            telling: state.json("created", own))
+            telling: state.json("creating", own))
     }
 
     /// `startContainer`: the paths are the container's.
     public func launch() throws(KernelError) {
         try runHooks(
-            hooks.startContainer, "startContainer", in: nil, telling: state.json("created", own))
+            hooks.startContainer, "startContainer", in: nil, environment: startEnvironment,
+            telling: state.json("created", own))
     }
 
     /// /proc is still the host's: there our number is the host's too.

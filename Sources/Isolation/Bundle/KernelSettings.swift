@@ -16,6 +16,11 @@ public struct KernelSettings: Mechanism {
     /// - Throws: `EPERM` for one that is the whole machine's.
     public init(_ settings: StringMap, own: Namespaces) throws(KernelError) {
         for entry in settings.entries {
+            if Self.path(entry.name) == "kernel/hostname" {
+                throw KernelError(
+                    "sysctl", entry.name, .invalidArgument,
+                    remedy: "The configuration has a field of its own for it: hostname.")
+            }
             guard let needed = Self.namespace(of: Self.path(entry.name)) else {
                 throw KernelError(
                     "sysctl", entry.name, .notPermitted,
@@ -58,7 +63,7 @@ public struct KernelSettings: Mechanism {
             return .ipc
         }
         if path.hasPrefix("net/") { return .network }
-        if path == "kernel/domainname" || path == "kernel/hostname" { return .uts }
+        if path == "kernel/domainname" { return .uts }
         if path.hasPrefix("user/") { return .user }
         return nil
     }

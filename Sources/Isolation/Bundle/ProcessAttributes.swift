@@ -62,9 +62,9 @@ public struct Scheduler: Mechanism {
         }
         scheduling.nice = Int32(clamping: wanted.nice)
         scheduling.priority = UInt32(clamping: wanted.priority)
-        scheduling.runtime = UInt64(clamping: wanted.runtime)
-        scheduling.deadline = UInt64(clamping: wanted.deadline)
-        scheduling.period = UInt64(clamping: wanted.period)
+        scheduling.runtime = UInt64(bitPattern: Int64(wanted.runtime))
+        scheduling.deadline = UInt64(bitPattern: Int64(wanted.deadline))
+        scheduling.period = UInt64(bitPattern: Int64(wanted.period))
         self.scheduling = scheduling
     }
 
@@ -187,29 +187,28 @@ public struct Personality: Mechanism {
     }
 }
 
-/// The CPUs that a process runs on which is added to a sandbox. See `sched_setaffinity(2)`.
+/// The CPUs that a process runs on: not those that its maker happens to be kept on, as a daemon
+/// may be, but all of its cgroup, or those that it is given. See `sched_setaffinity(2)`.
 public struct Affinity: Mechanism {
     /// As the narrator calls it.
     public let name = "cpu affinity"
-    private let initial: String?
-    private let final: String?
+    private let wanted: (initial: String?, final: String?)?
 
-    /// - Parameters:
-    ///   - initial: until it is in the sandbox's cgroup.
-    ///   - final: from then on.
-    public init(initial: String?, final: String?) {
-        self.initial = initial
-        self.final = final
-    }
+    /// - Parameter wanted: where it runs until it is in the sandbox's cgroup, and from then on.
+    public init(_ wanted: (initial: String?, final: String?)? = nil) { self.wanted = wanted }
 
     /// The child begins with what its maker has.
     public mutating func prepare() throws(KernelError) {
-        if let initial { try setAffinity(initial, why: "where it runs until it has moved in") }
+        guard let initial = wanted?.initial else { return }
+        try setAffinity(initial, why: "where it runs until it has moved in")
     }
 
-    /// In its cgroup, which has widened it to all that it may use.
+    /// In its cgroup.
     public func enter() throws(KernelError) {
-        if let final { try setAffinity(final, why: "where it goes on") }
+        guard let wanted else {
+            return try resetAffinity(why: "where its maker is kept does not count for it")
+        }
+        if let final = wanted.final { try setAffinity(final, why: "where it goes on") }
     }
 }
 

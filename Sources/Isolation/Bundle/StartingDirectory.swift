@@ -7,20 +7,13 @@ public final class StartingDirectory: Mechanism {
     /// As the narrator calls it.
     public let name = "working directory"
     private let path: String
-    private let isMade: Bool
     private var isThere = false
 
-    /// - Parameters:
-    ///   - path: absolute, in the sandbox.
-    ///   - isMade: whether it is made where it is missing.
-    public init(_ path: String, isMade: Bool) {
-        self.path = path
-        self.isMade = isMade
-    }
+    /// - Parameter path: absolute, in the sandbox.
+    public init(_ path: String) { self.path = path }
 
     /// Goes there as root, who may be the only one that can.
     public func enter() throws(KernelError) {
-        if isMade { try make() }
         do { try change() } catch {
             // Or root may be the one who can't: the files may be a user's, on another machine.
             guard error.errno == .accessDenied else { throw error }
@@ -30,13 +23,6 @@ public final class StartingDirectory: Mechanism {
     /// Goes there as the user, where root could not.
     public func launch() throws(KernelError) {
         if !isThere { try change() }
-    }
-
-    private func make() throws(KernelError) {
-        do { try makeDirectories(path, why: "the command is to start in it") } catch {
-            // Going there says better what is wrong with it.
-            guard error.errno == .readOnly || error.errno == .fileExists else { throw error }
-        }
     }
 
     private func change() throws(KernelError) {
@@ -52,5 +38,23 @@ public final class StartingDirectory: Mechanism {
                 remedy: "It is outside of the container's root.")
         }
         isThere = true
+    }
+}
+
+/// The same directory, made where the image has none.
+public struct MadeStartingDirectory: Mechanism {
+    /// As the narrator calls it.
+    public let name = "working directory, made"
+    private let path: String
+
+    /// - Parameter path: absolute, in the sandbox.
+    public init(_ path: String) { self.path = path }
+
+    /// In the new root, as long as that can be written.
+    public func enter() throws(KernelError) {
+        do { try makeDirectories(path, why: "the command is to start in it") } catch {
+            // Going there says better what is wrong with it.
+            guard error.errno == .readOnly || error.errno == .fileExists else { throw error }
+        }
     }
 }

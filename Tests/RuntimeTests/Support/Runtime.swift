@@ -46,7 +46,7 @@ enum Runtime: String {
     /// Something that Debian 12's runc, which is 1.1.5, or its crun, which is 1.8.1, does not do.
     enum Feature {
         case domainName, timeOffsets, idMappedMounts, scheduler, ioPriority, cpuAffinity
-        case personality, features, events, strictIDs, pausing
+        case personality, features, events, strictIDs, pausing, cleanEnvironment
     }
 
     /// Whether the runtime under test has a feature. Ours has all.
@@ -58,12 +58,12 @@ enum Runtime: String {
         case .runc:
             [
                 .domainName, .timeOffsets, .idMappedMounts, .scheduler, .ioPriority, .cpuAffinity,
-                .personality,
+                .personality, .cleanEnvironment,
             ]
         case .crun:
             [
                 .timeOffsets, .scheduler, .ioPriority, .cpuAffinity, .features, .events,
-                .strictIDs, .pausing,
+                .strictIDs, .pausing, .cleanEnvironment,
             ]
         }
     }
