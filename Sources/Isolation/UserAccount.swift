@@ -78,13 +78,18 @@ struct UserAccount: Equatable {
             remedy: "It is not in the image's \(file); a number needs no entry there.")
     }
 
-    /// The lines of a file whose fields are separated by colons; none where there is no file.
+    /// The lines of a file whose fields are separated by colons; none where there is no file, or
+    /// where it is closed to root of the sandbox, as another user's is in a user namespace.
     ///
     /// The file is the image's and may be anything, so it is opened without waiting and read
     /// only up to a limit.
     private static func table(_ path: String, fields: Int) throws(KernelError) -> [[String]] {
         guard fileType(path) == .regular else { return [] }
-        let file = try Descriptor.open(path, O_RDONLY | O_NONBLOCK)
+        let file: Descriptor
+        do { file = try Descriptor.open(path, O_RDONLY | O_NONBLOCK) } catch {
+            guard error.errno == .accessDenied else { throw error }
+            return []
+        }
         let bytes: [UInt8]
         do { bytes = try file.readAll(limit: 8 << 20) } catch {
             throw error.renamed("read", path).advising("The image's own file cannot be read.")

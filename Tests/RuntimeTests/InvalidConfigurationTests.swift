@@ -54,6 +54,15 @@ extension RuntimeSuite {
                     "RLIMIT_NOFILE"
                 ),
                 ("mounts", [["source": "x"]], "destination"),
+                (
+                    "mounts",
+                    [
+                        [
+                            "destination": "/a", "type": "bind", "source": "/",
+                            "options": ["bind", "idmap=uids=0-1-1"],
+                        ]
+                    ], "idmap is no option"
+                ),
                 ("linux/seccomp", ["defaultAction": "NOSUCH"], "NOSUCH"),
                 ("linux/devices", [["path": "/dev/x", "type": "q"]], "linux.devices"),
                 ("linux/timeOffsets", ["nosuch": ["secs": 1]], "nosuch"),

@@ -163,6 +163,46 @@ extension RuntimeSuite {
     }
 }
 
+extension RuntimeSuite {
+    /// With version 2 of cgroups alone, where a user can be given one: `labs/vm test` runs this.
+    @Suite(
+        "Ordinary users in the virtual machine",
+        .enabled(if: VirtualMachine.isHere, "runs in labs/vm"))
+    struct VirtualMachineOrdinaryUserTests {
+        @Test(
+            "In a cgroup that was delegated to it, an ordinary user's container has its limits",
+            arguments: [true, false])
+        func limits(hasNamespace: Bool) throws {
+            let group = "/sys/fs/cgroup/hull-" + Place.randomWord()
+            var user = try TestUser()
+            user.preparation = """
+                mkdir -p \(group)/caller
+                echo +pids >/sys/fs/cgroup/cgroup.subtree_control
+                echo +pids >\(group)/cgroup.subtree_control
+                chown -R \(user.id) \(group)
+                echo $$ >\(group)/caller/cgroup.procs
+                """
+            defer { for name in ["/caller", ""] { rmdir(group + name) } }
+            let bundle = try UserBundle(
+                of: user, script: "cat /proc/self/cgroup; grep -c ' cgroup2 ' /proc/mounts"
+            ) {
+                $0[at: "linux/cgroupsPath"] = .string(group.dropFirst(14) + "/own")
+                $0[at: "linux/resources"] = ["pids": ["limit": 20]]
+                if hasNamespace { return }
+                $0[at: "linux/namespaces"] = .array(
+                    $0[at: "linux/namespaces"]?.elements.filter { $0[at: "type"] != "cgroup" }
+                        ?? [])
+            }
+            let outcome = try bundle.call(["run", "--bundle", bundle.directory, bundle.id])
+            #expect(outcome.ending == .exited(0), "\(outcome)")
+            #expect(outcome.lines.last != "0", "\(outcome)")
+            #expect(
+                outcome.lines.first?.hasSuffix(hasNamespace ? "0::/" : "/own") == true,
+                "\(outcome)")
+        }
+    }
+}
+
 /// A bundle of an ordinary user's, begun with `spec --rootless`, and the user's commands on it.
 private final class UserBundle {
     let id = Place.randomWord()
@@ -177,7 +217,7 @@ private final class UserBundle {
         let name = "home-\(user.name)/bundle"
         _ = try place().rootfs(
             name + "/rootfs",
-            applets: ["sh", "cat", "echo", "id", "readlink", "sleep", "true", "ulimit"],
+            applets: ["sh", "cat", "echo", "grep", "id", "readlink", "sleep", "true", "ulimit"],
             hasProbe: false)
         // Nodes are root's to make; the user's image would have none.
         unlink(directory + "/rootfs/dev/null")

@@ -30,6 +30,17 @@ extension RuntimeSuite {
             }
         }
 
+        @Test("A file of users that root inside may not read is no obstacle for numbers")
+        func passesOverUsers() throws {
+            let container = try container(["true"])
+            for name in ["passwd", "group"] {
+                let file = try place().write("", to: container.rootfs + "/etc/" + name, mode: 0o600)
+                chown(file, 0, 0)
+            }
+            let outcome = try container.run()
+            #expect(outcome.ending == .exited(0), "\(outcome)")
+        }
+
         @Test("What devices are bound on can't be executed, nor give anyone's rights")
         func bindsDevices() throws {
             let container = try container()

@@ -103,8 +103,9 @@ extension BundleDeviceRules {
                 DeviceRule.program(following: rules), to: cgroup,
                 why: "asked from here on whenever a device is opened")
         } catch {
-            // Who is root of a user namespace only cannot; nor can they make device nodes.
-            guard error.errno == .notPermitted, !isInFirstUserNamespace else { throw error }
+            // Who is not the machine's root cannot; nor can they make device nodes.
+            guard error.errno == .notPermitted, geteuid() != 0 || !isInFirstUserNamespace
+            else { throw error }
         }
     }
 

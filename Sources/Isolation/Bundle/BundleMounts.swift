@@ -47,6 +47,7 @@ public final class BundleMounts: Mechanism {
         for mount in mounts {
             var planned = PlannedMount(mount)
             if planned.isBind {
+                try planned.checkOptions()
                 if sources.areCopiedOnHost(for: planned) {
                     planned.source = try copyOnHost(planned, sources)
                 }
@@ -230,6 +231,18 @@ struct PlannedMount {
 
     /// Whether it shows something of the host's a second time.
     var isBind: Bool { options.isBind && !options.isRemount }
+
+    /// A file system that is there already has its options: what is asked of it in vain, such as
+    /// an `idmap=` of another runtime's, must not be passed over.
+    /// - Throws: `EINVAL` where a bind mount has options that are a file system's own.
+    func checkOptions() throws(KernelError) {
+        for (name, value) in options.data
+        where value != nil || !MountOptions.names.contains(name) {
+            throw KernelError(
+                "mount", mount.destination, .invalidArgument,
+                remedy: "\(name) is no option of a bind mount.")
+        }
+    }
 
     /// What an error calls it.
     var what: String { options.isBind ? mount.source : mount.type }
