@@ -114,6 +114,15 @@ public final class SeccompFilter: Mechanism {
                 "seccomp profile", "\(profile.name): SCMP_ACT_NOTIFY",
                 Errno(rawValue: ENOTSUP), remedy: "Nobody is there to be asked.")
         }
+        // Until it has sent away what the answers come through it would wait for one for ever.
+        let early = ["sendmsg"] + needed.filter { $0 != "execve" && $0 != "exit_group" }
+        for rule in parsed.rules where rule.action == .notify {
+            guard let name = early.first(where: { rule.names.contains($0) }) else { continue }
+            throw KernelError(
+                "seccomp profile", "\(profile.name): SCMP_ACT_NOTIFY for \(name)",
+                .invalidArgument,
+                remedy: "The call is needed before anybody can be asked about it.")
+        }
         if parsed.defaultAction == .allow || parsed.defaultAction == .log { return }
         let allowed = parsed.rules.filter { $0.action == .allow || $0.action == .log }
         for name in needed where !allowed.contains(where: { $0.names.contains(name) }) {

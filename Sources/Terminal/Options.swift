@@ -49,11 +49,17 @@ public struct Command: Sendable {
     public let summary: String
     let options: [Option]
     let notes: String
+    let optionsMayFollow: Bool
 
     /// A command `name` that takes `options` and then `operands`.
+    ///
+    /// - Parameter optionsMayFollow: whether options may come behind the operands, too; not where
+    ///   those are a command of the user's.
     public init(
-        _ name: String, _ operands: String, _ summary: String, options: [Option], notes: String = ""
+        _ name: String, _ operands: String, _ summary: String, options: [Option],
+        notes: String = "", optionsMayFollow: Bool = false
     ) {
+        self.optionsMayFollow = optionsMayFollow
         self.name = name
         self.operands = operands
         self.summary = summary
@@ -67,15 +73,16 @@ public struct Command: Sendable {
         summary = other.summary
         options = other.options
         notes = other.notes
+        optionsMayFollow = other.optionsMayFollow
     }
 
     /// The same command, called by another name.
     public func renamed(_ name: String) -> Command { Command(self, name: name) }
 
-    /// Reads the options at the front of `arguments`, the first of which is the program's name.
+    /// Reads the options of `arguments`, the first of which is the program's name.
     ///
-    /// Everything from the first operand on belongs to the sandboxed command and
-    /// is left alone. The reading itself is `getopt_long(3)`: measured here,
+    /// Everything from the first operand on belongs to the sandboxed command and is left alone,
+    /// unless options may follow. The reading itself is `getopt_long(3)`: measured here,
     /// swift-argument-parser takes 0.9 ms of a start that takes 0.6 ms without.
     /// - Throws: exit code 125 and the way to the help where an option is wrong.
     public func parse(_ arguments: [String]) throws(KernelError) -> Arguments {
@@ -94,16 +101,21 @@ public struct Command: Sendable {
             let found = next_option(
                 CInt(arguments.count), &argv, letters, table, table.count, &value)
             if found == -1 { break }
-            guard let option = option(for: found) else { throw rejection(found, arguments) }
+            guard let option = option(for: found) else {
+                throw rejection(found, argv.map { $0.map { String(cString: $0) } ?? "" })
+            }
             parsed.add(option.name, value.map { String(cString: $0) })
         }
-        parsed.operands = Array(arguments.dropFirst(Int(first_operand())))
+        // It has moved the operands behind the options.
+        for word in argv.dropFirst(Int(first_operand())) {
+            if let word { parsed.operands.append(String(cString: word)) }
+        }
         return parsed
     }
 
     /// "+": stop at the first operand. ":": tell a missing value from an unknown option.
     private var letters: String {
-        options.reduce("+:") { text, option in
+        options.reduce(optionsMayFollow ? ":" : "+:") { text, option in
             guard let letter = option.letter else { return text }
             return text + String(letter) + String(repeating: ":", count: Int(option.value.kind))
         }
@@ -114,14 +126,14 @@ public struct Command: Sendable {
         return options.first { $0.letter.map { CInt($0.asciiValue ?? 0) } == found }
     }
 
-    private func rejection(_ found: CInt, _ arguments: [String]) -> KernelError {
+    private func rejection(_ found: CInt, _ words: [String]) -> KernelError {
         let letter = rejected_option()
         let given = Int(first_operand()) - 1
         let isLetter = letter > 0 && letter < 128
         let word =
             isLetter
             ? "-" + String(UnicodeScalar(UInt8(letter)))
-            : arguments.indices.contains(given) ? arguments[given] : "?"
+            : words.indices.contains(given) ? words[given] : "?"
         let reason = found == CInt(UInt8(ascii: ":")) ? "It needs a value. " : ""
         return KernelError(
             "option", word, .invalidArgument, remedy: "\(reason)See `\(name) --help`.")

@@ -27,7 +27,7 @@ struct CreateCommand {
     static let create = CreateCommand(
         command: Command(
             "hull-runtime create", "ID", "Make a container; its process waits to be started.",
-            options: options + [.explain]), starts: false)
+            options: options + [.explain], optionsMayFollow: true), starts: false)
     static let run = CreateCommand(
         command: Command(
             "hull-runtime run", "ID", "Make a container and run its process.",
@@ -35,7 +35,7 @@ struct CreateCommand {
                 Option("detach", "d", .none, "Do not wait for its end."),
                 Option("keep", nil, .none, "Keep what is known of it when it has ended."),
                 .explain,
-            ]), starts: true)
+            ], optionsMayFollow: true), starts: true)
 
     func run(_ arguments: [String], _ global: GlobalOptions) throws(KernelError) -> Int32 {
         let options = try command.parse(arguments)

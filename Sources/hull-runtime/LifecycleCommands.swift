@@ -8,7 +8,7 @@ import Terminal
 enum StartCommand {
     static let command = Command(
         "hull-runtime start", "ID", "Start the process of a container that has been created.",
-        options: [.explain])
+        options: [.explain], optionsMayFollow: true)
 
     static func run(_ arguments: [String], _ global: GlobalOptions) throws(KernelError) -> Int32 {
         guard let call = try ContainerCall(command, arguments, global) else { return 0 }
@@ -54,7 +54,7 @@ enum KillCommand {
         options: [
             Option("all", "a", .none, "To all processes of the container."),
             .explain,
-        ])
+        ], optionsMayFollow: true)
 
     static func run(_ arguments: [String], _ global: GlobalOptions) throws(KernelError) -> Int32 {
         guard let call = try ContainerCall(command, arguments, global, operands: 1...2) else {
@@ -64,6 +64,13 @@ enum KillCommand {
         let container = call.container
         if call.options.has("all") {
             try container.controlGroup.signalAll(signal)
+            return 0
+        }
+        if signal == SIGKILL, !(try container.configuration().linux.ownsNew(.pid)),
+            !container.controlGroup.processes().isEmpty
+        {
+            // No kernel takes the others along, who share their numbers with strangers.
+            try container.controlGroup.signalAll(SIGKILL)
             return 0
         }
         guard container.state.process.isRunning,
@@ -88,7 +95,7 @@ enum DeleteCommand {
         options: [
             Option("force", "f", .none, "End it first; none of that name is no error."),
             .explain,
-        ])
+        ], optionsMayFollow: true)
 
     static func run(_ arguments: [String], _ global: GlobalOptions) throws(KernelError) -> Int32 {
         let container: StoredContainer
@@ -126,11 +133,11 @@ struct PauseCommand {
     static let pause = PauseCommand(
         command: Command(
             "hull-runtime pause", "ID", "Freeze all processes of a container where they are.",
-            options: [.explain]), freezes: true)
+            options: [.explain], optionsMayFollow: true), freezes: true)
     static let resume = PauseCommand(
         command: Command(
             "hull-runtime resume", "ID", "Let the processes of a frozen container go on.",
-            options: [.explain]), freezes: false)
+            options: [.explain], optionsMayFollow: true), freezes: false)
 
     func run(_ arguments: [String], _ global: GlobalOptions) throws(KernelError) -> Int32 {
         guard let call = try ContainerCall(command, arguments, global) else { return 0 }

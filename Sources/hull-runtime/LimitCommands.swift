@@ -37,7 +37,7 @@ enum UpdateCommand {
                 Option("kernel-memory", nil, .required("VALUE"), "Accepted; no kernel has it."),
                 Option("kernel-memory-tcp", nil, .required("VALUE"), "Accepted."),
                 .explain,
-            ])
+            ], optionsMayFollow: true)
 
     static func run(_ arguments: [String], _ global: GlobalOptions) throws(KernelError) -> Int32 {
         guard let call = try ContainerCall(command, arguments, global) else { return 0 }
@@ -105,7 +105,7 @@ enum EventsCommand {
         options: [
             Option("stats", nil, .none, "Once, and end."),
             Option("interval", nil, .required("SECONDS"), "How often; 5 seconds if not given."),
-        ])
+        ], optionsMayFollow: true)
 
     static func run(_ arguments: [String], _ global: GlobalOptions) throws(KernelError) -> Int32 {
         guard let call = try ContainerCall(command, arguments, global) else { return 0 }

@@ -6,7 +6,8 @@ import Terminal
 /// `hull-runtime state`: how a container is, as JSON.
 enum StateCommand {
     static let command = Command(
-        "hull-runtime state", "ID", "Say how a container is, as JSON.", options: [])
+        "hull-runtime state", "ID", "Say how a container is, as JSON.", options: [],
+        optionsMayFollow: true)
 
     static func run(_ arguments: [String], _ global: GlobalOptions) throws(KernelError) -> Int32 {
         guard let call = try ContainerCall(command, arguments, global) else { return 0 }
@@ -23,7 +24,7 @@ enum ListCommand {
         options: [
             Option("format", "f", .required("FORMAT"), "table (if not given) or json."),
             Option("quiet", "q", .none, "Their names alone."),
-        ])
+        ], optionsMayFollow: true)
 
     static func run(_ arguments: [String], _ global: GlobalOptions) throws(KernelError) -> Int32 {
         let options = try command.parse(arguments)

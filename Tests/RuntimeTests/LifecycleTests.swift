@@ -129,6 +129,18 @@ extension RuntimeSuite {
             }
         }
 
+        @Test(
+            "Options may come behind the ID", .except(.crun, because: "it takes them for more IDs"))
+        func takesLateOptions() throws {
+            let container = try Container()
+            try container.running { (_) throws in
+                let outcome = try run(
+                    Runtime.command(["update", container.id, "--pids-limit", "77"]))
+                #expect(outcome.code == 0, "\(outcome)")
+                #expect(try container.limit("pids", "pids.max", "pids.max") == "77")
+            }
+        }
+
         @Test("kill takes signals by number and by name, with and without SIG")
         func killsByName() throws {
             for (name, number) in [("USR1", 10), ("SIGUSR2", 12), ("hup", 1), ("10", 10)] {
@@ -431,6 +443,28 @@ extension RuntimeSuite {
             for (number, program) in programs.enumerated() {
                 let outcome = try program.wait()
                 #expect(outcome.ending == .exited(Int32(number + 3)), "\(outcome)")
+            }
+        }
+
+        @Test("Without a PID namespace, kill KILL ends every process, even without the first one")
+        func killsEveryProcess() throws {
+            for isFirstGone in [false, true] {
+                let container = try Container(shell: "sleep 1000 & sleep 1001 & exec sleep 1002") {
+                    $0[at: "linux/namespaces"] = .array(
+                        $0[at: "linux/namespaces"]?.elements.filter { $0[at: "type"] != "pid" }
+                            ?? [])
+                }
+                try container.running { (process) throws in
+                    let file = try #require(container.cgroupDirectory("pids")) + "/cgroup.procs"
+                    try waitUntil("three processes") { try Observed.read(file).lines == 3 }
+                    if isFirstGone {
+                        Foundation.kill(process.process, SIGKILL)
+                        try container.wait(for: "stopped")
+                    }
+                    let outcome = try container.kill("KILL")
+                    #expect(outcome.code == 0, "\(outcome)")
+                    try waitUntil("their end") { try Observed.read(file).isEmpty }
+                }
             }
         }
 

@@ -341,6 +341,31 @@ extension RuntimeSuite {
             #expect(try other.output() == "inside")
         }
 
+        @Test("A tmpfs is everybody's, unless it covers a directory that isn't")
+        func hasModeOfTmpfs() throws {
+            let container = try Container(shell: "stat -c %a /new/place /old") {
+                $0.append(Configuration.mount("/new/place", "tmpfs", "tmpfs"), at: "mounts")
+                $0.append(Configuration.mount("/old", "tmpfs", "tmpfs"), at: "mounts")
+            }
+            mkdir(container.rootfs + "/old", 0o700)
+            chmod(container.rootfs + "/old", 0o710)
+            #expect(try container.output() == "1777\n710")
+        }
+
+        @Test("A path that is masked twice is masked once; a device that is a link stays one")
+        func masksOnce() throws {
+            let container = try Container(
+                shell: "grep -c ' /twice ' /proc/self/mounts; readlink /dev/ptmx"
+            ) {
+                $0[at: "linux/maskedPaths"] = ["/twice", "/twice"]
+                $0[at: "linux/devices"] = [
+                    ["path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2]
+                ]
+            }
+            mkdir(container.rootfs + "/twice", 0o755)
+            #expect(try container.output() == "1\npts/ptmx")
+        }
+
         @Test("Masked paths are empty, read-only ones can't be written to")
         func masksPaths() throws {
             let container = try Container(

@@ -261,6 +261,24 @@ extension RuntimeSuite {
             try expectRefused(container, naming: path)
         }
 
+        @Test(
+            "What the process needs before there is a listener can't be asked about",
+            .except(.runc, .crun, because: "they need other calls"))
+        func refusesEarlyQuestions() throws {
+            let path = try place().directory + "/" + Place.randomWord()
+            let server = try SocketServer(path)
+            for (call, isKept) in [("sendmsg", true), ("setgroups", false)] {
+                let container = try Container {
+                    $0[at: "process/noNewPrivileges"] = .bool(isKept)
+                    $0[at: "linux/seccomp"] = filter([
+                        "names": .strings([call]), "action": "SCMP_ACT_NOTIFY",
+                    ])
+                    $0[at: "linux/seccomp/listenerPath"] = .string(server.path)
+                }
+                try expectRefused(container, naming: "SCMP_ACT_NOTIFY for " + call)
+            }
+        }
+
         @Test("AppArmor, SELinux and Intel RDT are refused where the machine has none")
         func refusesOthers() throws {
             let modules = (try? Observed.read("/sys/kernel/security/lsm")) ?? ""

@@ -15,7 +15,8 @@ public struct BundleDevices: Mechanism {
 
     /// The devices of `settings`, and those that every container has.
     public init(_ settings: BundleFilesystem) {
-        var all = settings.devices
+        // That is a link; see below.
+        var all = settings.devices.filter { MountPlace.normalized($0.path) != "/dev/ptmx" }
         let given = all.map { MountPlace.normalized($0.path) }
         for node in DeviceFilesystem.nodes {
             let path = "/dev/" + node.name

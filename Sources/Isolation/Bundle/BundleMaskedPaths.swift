@@ -12,8 +12,12 @@ public struct BundleMaskedPaths: Mechanism {
     public let name = "masked paths"
     private let paths: [String]
 
-    /// Masks `paths`, those of them that exist.
-    public init(_ paths: [String]) { self.paths = paths }
+    /// Masks `paths`, those of them that exist, each once.
+    public init(_ paths: [String]) {
+        var once: [String] = []
+        for path in paths where !once.contains(path) { once.append(path) }
+        self.paths = once
+    }
 
     /// Covers each, once the root is the root.
     public func enter() throws(KernelError) {

@@ -148,7 +148,7 @@ public final class BundleMounts: Mechanism {
             let place = try MountPlace(
                 mount.destination, isKernels: mount.type == "proc" || mount.type == "sysfs")
             try place.check(type: mount.type)
-            let new = NewFilesystem(planned, label: label)
+            let new = NewFilesystem(planned, label: label, coversNothing: place.isNew)
             let tree = try put(try new.make(for: place.descriptor), on: place, planned)
             if planned.isFinishedLate { unfinished.append((tree.release(), mount.destination)) }
         }

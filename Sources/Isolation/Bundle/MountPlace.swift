@@ -13,6 +13,8 @@ struct MountPlace: ~Copyable {
     private let path: String
     /// Whether the path has no symbolic link on it, so that it says itself where it leads.
     private let isPlain: Bool
+    /// Whether it had to be made.
+    let isNew: Bool
 
     /// Opens it; what is missing is made.
     ///
@@ -22,13 +24,16 @@ struct MountPlace: ~Copyable {
     ///     their paths, by this program among others: such a path has to be what it seems.
     init(_ path: String, isDirectory: Bool = true, isKernels: Bool = false) throws(KernelError) {
         self.path = path
+        var isMissing = false
         do throws(KernelError) {
             let plain = try Descriptor.findInRoot(path, CInt(linux_O_PATH), followsLinks: false)
             if let plain {
                 descriptor = plain
                 isPlain = true
+                isNew = false
                 return
             }
+            isMissing = true
         } catch {
             guard error.errno.rawValue == ELOOP else { throw error }
             if isKernels {
@@ -40,6 +45,7 @@ struct MountPlace: ~Copyable {
         descriptor = try makePlaceInRoot(
             path, isDirectory: isDirectory, followsLinks: !isKernels, why: "a place to mount on")
         isPlain = false
+        isNew = isMissing
     }
 
     /// Files of /proc that may be covered: what they say of the machine is made to fit the

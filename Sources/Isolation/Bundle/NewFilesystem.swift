@@ -6,11 +6,15 @@ import Kernel
 struct NewFilesystem {
     private let planned: PlannedMount
     private let label: String?
+    private let coversNothing: Bool
 
-    /// - Parameter label: the SELinux label for its files.
-    init(_ planned: PlannedMount, label: String?) {
+    /// - Parameters:
+    ///   - label: the SELinux label for its files.
+    ///   - coversNothing: whether there was no directory in its place, whose mode would be its.
+    init(_ planned: PlannedMount, label: String?, coversNothing: Bool = false) {
         self.planned = planned
         self.label = label
+        self.coversNothing = coversNothing
     }
 
     private var type: String { planned.mount.type }
@@ -24,7 +28,7 @@ struct NewFilesystem {
                 remedy: "A file system can be mounted on a directory only.")
         }
         do throws(KernelError) {
-            let tree = try create(mode: status.st_mode & 0o7777)
+            let tree = try create(mode: coversNothing ? 0o1777 : status.st_mode & 0o7777)
             if planned.options.copiesUp && type == "tmpfs" { try copyUp(place, to: tree) }
             return tree
         } catch  where error.errno == .notPermitted {
