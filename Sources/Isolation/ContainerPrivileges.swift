@@ -85,7 +85,7 @@ public struct ContainerPrivileges: Sendable {
         let watched = supervisedDirectory == nil ? [] : ["seccomp", "sendmsg"]
         if hasNoNewPrivileges { return always + watched }
         return always + watched + [
-            "setgroups", "setresgid", "setresuid", "prctl", "capget", "capset",
+            "setresgid", "setresuid", "prctl", "capget", "capset",
         ]
     }
 

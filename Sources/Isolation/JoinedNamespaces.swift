@@ -10,10 +10,17 @@ public final class JoinedNamespaces: Mechanism {
     /// As the narrator calls it.
     public let name = "joined namespaces"
     private let paths: [(kind: Namespaces, path: String)]
+    private let isBornAsUser: Bool
     private var open: [OpenNamespace] = []
 
-    /// - Parameter paths: such as `/run/netns/NAME` or `/proc/PID/ns/net`, each with its kind.
-    public init(_ paths: [(kind: Namespaces, path: String)]) { self.paths = paths }
+    /// - Parameters:
+    ///   - paths: such as `/run/netns/NAME` or `/proc/PID/ns/net`, each with its kind.
+    ///   - isBornAsUser: whether the sandbox is born in a new user namespace, whose root may
+    ///     join nothing that is the host's.
+    public init(_ paths: [(kind: Namespaces, path: String)], isBornAsUser: Bool = false) {
+        self.paths = paths
+        self.isBornAsUser = isBornAsUser
+    }
 
     /// Opens them while the host's paths are at hand.
     /// - Throws: `EINVAL` where one is of another kind.
@@ -44,7 +51,8 @@ public final class JoinedNamespaces: Mechanism {
     /// Of process numbers, the one that a process is born with stays. And what is made together
     /// with the sandbox is to belong to the user namespace.
     public var birthplaces: [OpenNamespace] {
-        joinsUserNamespace ? open : open.filter { $0.kind == .pid }
+        if joinsUserNamespace { return open }
+        return open.filter { $0.kind == .pid || isBornAsUser && $0.kind != .mount }
     }
     // book: end birthplaces
 
@@ -53,7 +61,8 @@ public final class JoinedNamespaces: Mechanism {
         // Nobody who is there already may look into it before it is the command.
         becomeUndumpable()
         guard joinsUserNamespace else {
-            return try enterNamespaces(open.filter { $0.kind != .pid })
+            let born = birthplaces.map(\.number)
+            return try enterNamespaces(open.filter { !born.contains($0.number) })
         }
         try becomeRootOfUserNamespace()
     }

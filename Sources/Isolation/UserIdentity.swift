@@ -29,17 +29,18 @@ public final class UserIdentity: Mechanism {
     /// Where the user is at home, as the image says.
     public var environment: [String] { ["HOME=" + account.home] }
 
-    /// Looks the user up. After the root has changed: the names are the image's.
+    /// Looks the user up and leaves the host's groups. After the root has changed: the names are
+    /// the image's. Before any filter: whether groups may be left is read from a file.
     public func enter() throws(KernelError) {
         account = try UserAccount(request, additionalGroups: additionalGroups)
+        try replaceGroups()
     }
 
     // book: begin user-seal
-    /// Becomes the user: groups first, since only root may change them.
+    /// Becomes the user: the group first, since only root may change it.
     public func seal(_ process: SealedProcess) throws(KernelError) {
         // The kernel forgets it with every change of ids; see prctl(2).
         let diesWithOwner = diesWithParent
-        try replaceGroups()
         try setGroup(account.group, why: "the group that its files belong to")
         if account.user != 0 {
             try keepCapabilities(why: "what may be kept is decided next, not by the change of user")

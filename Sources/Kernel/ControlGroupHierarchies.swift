@@ -48,11 +48,15 @@ extension ControlGroupHierarchy {
     /// All that are mounted, those too that only count or name; version 2 first, then by mount.
     ///
     /// ``top`` is the cgroup that this process is in.
-    public static func mounted() throws(KernelError) -> [ControlGroupHierarchy] {
+    /// - Parameter rootfs: a directory in which copies of them may be mounted, and do not count.
+    public static func mounted(
+        outside rootfs: String? = nil
+    ) throws(KernelError) -> [ControlGroupHierarchy] {
         let own = OwnControlGroups(try readFile("/proc/self/cgroup"))
         var v1: [ControlGroupHierarchy] = []
         var v2: [ControlGroupHierarchy] = []
         for mount in controlGroupMounts(try readFile("/proc/self/mountinfo"), allControllers) {
+            if let rootfs, mount.mountPoint.hasPrefix(rootfs + "/") { continue }
             let path = own.path(in: mount)
             let isSeen = path != "/" && !split(path, at: "/").contains("..")
             let top = isSeen ? mount.mountPoint + path : mount.mountPoint

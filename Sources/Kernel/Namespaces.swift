@@ -91,16 +91,44 @@ public func clone(
     if birthplaces.contains(where: { $0.kind == .user }) {
         return try GoBetween(birthplaces).clone(into: namespaces, cgroup: cgroup)
     }
-    let home = try Descriptor.open("/proc/self/ns/pid", O_RDONLY)
+    var homes: [OpenNamespace] = []
+    defer { for home in homes { close(home.number) } }
     for place in birthplaces {
-        try enterNamespace(
-            place.number, place.kind, why: "the next child is born in it; we ourselves stay")
+        let home = try Descriptor.open("/proc/self/ns/" + place.kind.fileName, O_RDONLY)
+        homes.append(OpenNamespace(place.kind, home.release()))
     }
-    let child = try cloneHere(into: namespaces, cgroup: cgroup, isSandbox: isSandbox, why: why)
-    if child != nil {
-        try enterNamespace(home.number, .pid, why: "the children after that are ours again")
+    do {
+        for place in birthplaces {
+            try enterNamespace(place.number, place.kind, why: "the next child is born in it")
+        }
+        let child = try cloneHere(into: namespaces, cgroup: cgroup, isSandbox: isSandbox, why: why)
+        if child != nil { try goHome(homes) }
+        return child
+    } catch {
+        try goHome(homes)
+        throw error
     }
-    return child
+}
+
+private func goHome(_ homes: [OpenNamespace]) throws(KernelError) {
+    for home in homes {
+        try enterNamespace(home.number, home.kind, why: "the children after that are ours again")
+    }
+}
+
+extension Namespaces {
+    /// What the kernel calls one of this kind in `/proc/PID/ns`.
+    fileprivate var fileName: String {
+        switch self {
+        case .network: "net"
+        case .mount: "mnt"
+        case .ipc: "ipc"
+        case .uts: "uts"
+        case .cgroup: "cgroup"
+        case .time: "time"
+        default: "pid"
+        }
+    }
 }
 
 private func cloneHere(

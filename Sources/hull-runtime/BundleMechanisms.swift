@@ -49,7 +49,7 @@ struct BundleMechanisms {
         // First of all: the other namespaces are to belong to the user namespace.
         if let maps { list.append(UserNamespace(maps)) }
         let joined = linux.joined
-        if !joined.isEmpty { list.append(JoinedNamespaces(joined)) }
+        if !joined.isEmpty { list.append(JoinedNamespaces(joined, isBornAsUser: maps != nil)) }
         list.append(NewNamespaces(linux.new))
         if linux.ownsNew(.network) {
             list.append(EmptyNetwork(isMadeInside: linux.networkIsMadeInside))
@@ -71,7 +71,7 @@ struct BundleMechanisms {
         list.append(HostHooks(configuration.hooks, telling: hookState))
         list.append(
             ContainerHooks(
-                configuration.hooks, telling: hookState,
+                configuration.hooks, telling: hookState, in: bundle.rootfs,
                 startingWith: configuration.process?.environment ?? []))
         // From here on a path leads nowhere but into the new root.
         list += filesystem.after

@@ -119,18 +119,18 @@ enum EventsCommand {
             say("stats", of: container, container.controlGroup.statistics())
             return 0
         }
-        try watch(container, each: try seconds(call.options.value("interval") ?? "5"))
+        try watch(container, each: try milliseconds(call.options.value("interval") ?? "5"))
         return 0
     }
 
     /// Tells what it uses each time that is due, and each kill when it happens.
     private static func watch(
-        _ container: StoredContainer, each seconds: Int
+        _ container: StoredContainer, each milliseconds: Int
     ) throws(KernelError) {
         var alarm = try MemoryAlarm(container.controlGroup)
         while container.state.process.isRunning {
             var request = pollfd(fd: alarm.descriptor, events: Int16(POLLIN), revents: 0)
-            if poll(&request, 1, CInt(clamping: seconds * 1000)) > 0 {
+            if poll(&request, 1, CInt(clamping: milliseconds)) > 0 {
                 let kills = alarm.take()
                 // Version 1 counts up at the end of the cgroup, too.
                 if kills > 0 && container.state.process.isRunning { say("oom", of: container, nil) }
@@ -147,13 +147,16 @@ enum EventsCommand {
         Program.write(event.text() + "\n")
     }
 
-    private static func seconds(_ text: String) throws(KernelError) -> Int {
-        let digits = text.hasSuffix("s") ? String(text.dropLast()) : text
-        guard let seconds = Int(digits), seconds > 0 else {
+    private static func milliseconds(_ text: String) throws(KernelError) -> Int {
+        let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("", 1000)]
+        let digits = String(text.prefix { $0.isNumber })
+        guard let count = Int(digits), (1...1_000_000).contains(count),
+            let unit = units.first(where: { $0.0 == text.dropFirst(digits.count) })
+        else {
             throw KernelError(
                 "option", "--interval \(text)", .invalidArgument,
-                remedy: "It is a number of seconds, above 0.")
+                remedy: "It is a number of seconds above 0, or such as 100ms, 5s and 1m.")
         }
-        return seconds
+        return count * unit.1
     }
 }

@@ -122,6 +122,15 @@ extension RuntimeSuite {
             }
         }
 
+        @Test("createContainer starts in the root file system, as the host calls it")
+        func startsInRoot() throws {
+            let container = try Container(shell: "cat /here")
+            container.config[at: "hooks/createContainer"] = [
+                ["path": "/bin/sh", "args": ["sh", "-c", "pwd >here"]]
+            ]
+            #expect(try container.output() == container.rootfs)
+        }
+
         @Test(
             "A poststart hook that fails is the end of the container",
             .except(.runc, .crun, because: "they leave it stopped, or running"))

@@ -62,6 +62,21 @@ extension RuntimeSuite {
             #expect(try bundle.call(["list", "--quiet"]).output.isEmpty)
         }
 
+        @Test("Whether groups may be given up is known before a filter can forbid to ask")
+        func keepsGroupsBehindFilter() throws {
+            let bundle = try UserBundle(script: "exit 7") {
+                $0[at: "process/noNewPrivileges"] = false
+                $0[at: "linux/seccomp"] = [
+                    "defaultAction": "SCMP_ACT_ALLOW",
+                    "syscalls": [
+                        ["names": ["openat", "open", "setgroups"], "action": "SCMP_ACT_ERRNO"]
+                    ],
+                ]
+            }
+            let outcome = try bundle.call(["run", "--bundle", bundle.directory, bundle.id])
+            #expect(outcome.ending == .exited(7), "\(outcome)")
+        }
+
         @Test("Without --root, what is known of containers is in XDG_RUNTIME_DIR")
         func hasStateOfItsOwn() throws {
             let bundle = try UserBundle(script: "exec sleep 1000")

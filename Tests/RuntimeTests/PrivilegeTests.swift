@@ -267,7 +267,7 @@ extension RuntimeSuite {
         func refusesEarlyQuestions() throws {
             let path = try place().directory + "/" + Place.randomWord()
             let server = try SocketServer(path)
-            for (call, isKept) in [("sendmsg", true), ("setgroups", false)] {
+            for (call, isKept) in [("sendmsg", true), ("setresuid", false)] {
                 let container = try Container {
                     $0[at: "process/noNewPrivileges"] = .bool(isKept)
                     $0[at: "linux/seccomp"] = filter([

@@ -200,6 +200,34 @@ extension RuntimeSuite {
             }
         }
 
+        @Test("update changes the limit of memory and swap alone")
+        func updatesSwap() throws {
+            let container = try Container {
+                $0[at: "linux/resources/memory"] = ["limit": 33_554_432, "swap": 50_331_648]
+            }
+            guard let directory = container.cgroupDirectory("memory"),
+                HostControlGroups.v1.contains(where: { $0.superOptions.contains("memory") })
+            else { return }
+            try container.running { (_) throws in
+                let file = directory + "/memory.memsw.limit_in_bytes"
+                guard access(file, F_OK) == 0 else { return }
+                let outcome = try run(
+                    Runtime.command(["update", "--memory-swap", "67108864", container.id]))
+                #expect(outcome.code == 0, "\(outcome)")
+                #expect(try Observed.read(file) == "67108864\n")
+            }
+        }
+
+        @Test("events takes an interval in less than seconds", .needs(.events))
+        func tellsOften() throws {
+            let container = try Container()
+            try container.running { (_) throws in
+                let command = try Runtime.command(["events", "--interval", "100ms", container.id])
+                let outcome = try run(["timeout", "1"] + command)
+                #expect(outcome.output.lines > 3, "\(outcome)")
+            }
+        }
+
         @Test("events --stats tells what the container uses", .needs(.events))
         func tellsStatistics() throws {
             let container = try Container(shell: "sleep 1000 & exec sleep 1000")

@@ -30,6 +30,61 @@ extension RuntimeSuite {
             }
         }
 
+        @Test(
+            "With a user namespace of its own, it joins what is the host's",
+            arguments: ["net", "uts"])
+        func joinsHosts(name: String) throws {
+            let kind = name == "net" ? "network" : name
+            let holder = try Program(["unshare", "--\(name)", "sleep", "1000"])
+            defer {
+                Foundation.kill(holder.process, SIGKILL)
+                _ = try? holder.wait()
+            }
+            let host = Observed(process: holder.process)
+            try waitUntil("a namespace") {
+                try host.namespace(name) != Observed.host.namespace(name)
+            }
+            let container = try container()
+            container.config[at: "hostname"] = nil
+            container.config[at: "linux/namespaces"] = .array(
+                (container.config[at: "linux/namespaces"]?.elements ?? []).map {
+                    $0[at: "type"]?.string != kind
+                        ? $0
+                        : Configuration.namespace(kind, "/proc/\(holder.process)/ns/\(name)")
+                })
+            // A sysfs shows the network, and is its owner's to mount.
+            try container.running { (process) throws in
+                #expect(try process.namespace(name) == host.namespace(name))
+                #expect(try process.namespace("user") != host.namespace("user"))
+            }
+            #expect(
+                try Observed(process: getpid()).namespace(name) == Observed.host.namespace(name))
+        }
+
+        @Test("Without a cgroup namespace, its cgroups are shown beside copies of the host's")
+        func showsGroups() throws {
+            guard !HostControlGroups.v1.isEmpty else { return }
+            let container = try container([
+                "sh", "-c",
+                "cat /sys/fs/cgroup/pids/cgroup.procs | wc -l; test -e /sys/fs/cgroup/pids/release_agent; echo $?",
+            ])
+            container.config[at: "linux/namespaces"] = .array(
+                container.config[at: "linux/namespaces"]?.elements.filter {
+                    $0[at: "type"] != "cgroup"
+                } ?? [])
+            container.config[at: "mounts"] = .array(
+                container.config[at: "mounts"]?.elements.filter { $0[at: "destination"] != "/sys" }
+                    ?? [])
+            for mount in [
+                Configuration.mount(
+                    "/sys", "none", "/sys", ["rbind", "nosuid", "noexec", "nodev"]),
+                Configuration.mount("/sys/fs/cgroup", "cgroup", "cgroup", ["ro"]),
+            ] { container.config.append(mount, at: "mounts") }
+            // Its own, which is not the root of the hierarchy.
+            let lines = try container.output().split(separator: "\n")
+            #expect(lines.last == "1" && lines.first != "0", "\(lines)")
+        }
+
         @Test("A file of users that root inside may not read is no obstacle for numbers")
         func passesOverUsers() throws {
             let container = try container(["true"])

@@ -139,7 +139,7 @@ public final class BundleMounts: Mechanism {
             let groups = ControlGroupMounts(
                 planned, hasNamespace: settings.hasControlGroupNamespace,
                 known: settings.hasNewMountNamespace
-                    ? settings.controlGroup?.hierarchies ?? [] : [])
+                    ? settings.controlGroup?.hierarchies ?? [] : [], rootfs: settings.rootfs)
             let tree = try put(try groups.make(), on: place, planned)
             try groups.fill()
             guard planned.options.attributes.adding.contains(.readOnly) else { return }

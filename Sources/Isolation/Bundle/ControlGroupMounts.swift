@@ -11,13 +11,17 @@ struct ControlGroupMounts {
     private let hasNamespace: Bool
     private let isUnified: Bool
     private let known: [ControlGroupHierarchy]
+    private let rootfs: String
 
     /// - Parameters:
     ///   - hasNamespace: whether the container has a cgroup namespace of its own.
     ///   - known: the host's hierarchies, where they have been looked for already.
+    ///   - rootfs: where the container's own mounts are.
     init(
-        _ planned: PlannedMount, hasNamespace: Bool, known: [ControlGroupHierarchy]
+        _ planned: PlannedMount, hasNamespace: Bool, known: [ControlGroupHierarchy],
+        rootfs: String
     ) {
+        self.rootfs = rootfs
         self.known = known
         self.planned = planned
         self.hasNamespace = hasNamespace
@@ -64,7 +68,8 @@ struct ControlGroupMounts {
             path, CInt(linux_O_PATH) | O_DIRECTORY)
         // Without a namespace it is shown which cgroup it is in now, and not before.
         let hierarchies =
-            hasNamespace && !known.isEmpty ? known : try ControlGroupHierarchy.mounted()
+            hasNamespace && !known.isEmpty
+            ? known : try ControlGroupHierarchy.mounted(outside: rootfs)
         for hierarchy in hierarchies { try add(hierarchy, to: directory) }
     }
 

@@ -129,6 +129,7 @@ public final class ContainerHooks: Mechanism {
     public let name = "container hooks"
     private let hooks: RuntimeHooks
     private let state: HookState
+    private let rootfs: String
     private let startEnvironment: [String]
     /// Written in the sandbox, and read there.
     private var own = ProcessID(rawValue: 0)
@@ -136,10 +137,13 @@ public final class ContainerHooks: Mechanism {
     /// - Parameters:
     ///   - hooks: those that are run.
     ///   - state: what they are told.
+    ///   - rootfs: where those start that see the host's paths.
     ///   - environment: the command's, which the last ones get: they are programs of the container.
     public init(
-        _ hooks: RuntimeHooks, telling state: HookState, startingWith environment: [String]
+        _ hooks: RuntimeHooks, telling state: HookState, in rootfs: String,
+        startingWith environment: [String]
     ) {
+        self.rootfs = rootfs
         self.hooks = hooks
         self.state = state
         startEnvironment = environment
@@ -150,7 +154,7 @@ public final class ContainerHooks: Mechanism {
         if hooks.createContainer.isEmpty && hooks.startContainer.isEmpty { return }
         own = numberOnHost()
         try runHooks(
-            hooks.createContainer, "createContainer", in: state.bundle,
+            hooks.createContainer, "createContainer", in: rootfs,
             telling: state.json("creating", own))
     }
 

@@ -58,8 +58,9 @@ extension RuntimeLimitFiles {
     /// Version 1 counts memory and swap together, version 2 the swap alone.
     private func swap(within both: Int) throws(KernelError) -> String {
         if both < 0 { return "max" }
-        let limit = resources.memory.limit ?? current("memory.max").flatMap { Int($0) }
-        // Version 1 is given both numbers, and refuses what does not fit together itself.
+        let limit =
+            resources.memory.limit
+            ?? (current("memory.max") ?? current("memory.limit_in_bytes")).flatMap { Int($0) }
         guard let limit, limit >= 0 else {
             throw KernelError(
                 "limit", "linux.resources.memory.swap", .invalidArgument,
