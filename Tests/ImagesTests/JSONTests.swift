@@ -11,7 +11,8 @@ import Testing
         #expect(value.text(sortedNames: true).hasPrefix(#"{"":"","a":"#))
     }
 
-    @Test func `A number without a sign that needs 64 bits becomes the one with these bits`() throws {
+    @Test func `A number without a sign that needs 64 bits becomes the one with these bits`() throws
+    {
         let text = #"[18446744073709551615,"x\" 9223372036854775808 \\",9223372036854775808,-1]"#
         #expect(
             try JSON.parse(text) == [

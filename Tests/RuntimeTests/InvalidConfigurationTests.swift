@@ -61,7 +61,7 @@ extension RuntimeSuite {
                             "destination": "/a", "type": "bind", "source": "/",
                             "options": ["bind", "idmap=uids=0-1-1"],
                         ]
-                    ], "idmap is no option"
+                    ], "idmap=uids=0-1-1"
                 ),
                 ("linux/seccomp", ["defaultAction": "NOSUCH"], "NOSUCH"),
                 ("linux/devices", [["path": "/dev/x", "type": "q"]], "linux.devices"),

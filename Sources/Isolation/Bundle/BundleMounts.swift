@@ -232,15 +232,15 @@ struct PlannedMount {
     /// Whether it shows something of the host's a second time.
     var isBind: Bool { options.isBind && !options.isRemount }
 
-    /// A file system that is there already has its options: what is asked of it in vain, such as
-    /// an `idmap=` of another runtime's, must not be passed over.
-    /// - Throws: `EINVAL` where a bind mount has options that are a file system's own.
+    /// Options of a file system's own mean nothing where one is shown that is there already. But
+    /// who maps owners in another runtime's way, by `idmap=`, must not be left without.
+    /// - Throws: `EINVAL` where that is asked for.
     func checkOptions() throws(KernelError) {
-        for (name, value) in options.data
-        where value != nil || !MountOptions.names.contains(name) {
+        for (name, value) in options.data where ["idmap", "ridmap"].contains(name) {
             throw KernelError(
                 "mount", mount.destination, .invalidArgument,
-                remedy: "\(name) is no option of a bind mount.")
+                remedy: "\(name)=\(value ?? "") is not known here: give the mount uidMappings and"
+                    + " gidMappings.")
         }
     }
 

@@ -23,7 +23,7 @@ public struct HookState: Sendable {
     /// The state at one moment.
     ///
     /// - Parameters:
-    ///   - status: `creating`, `created`, `running` or `stopped`.
+    ///   - status: `created`, `running` or `stopped`.
     ///   - process: the container's, as the host numbers it; nil where it has ended.
     public func json(_ status: String, _ process: ProcessID?) -> JSON {
         .object(present: [
@@ -92,7 +92,7 @@ public final class HostHooks: Mechanism {
 
     /// `prestart` and `createRuntime`.
     public func assist(_ child: ProcessID) throws(KernelError) {
-        let told = state.json("creating", child)
+        let told = state.json("created", child)
         try runHooks(hooks.prestart, "prestart", in: state.bundle, telling: told)
         try runHooks(hooks.createRuntime, "createRuntime", in: state.bundle, telling: told)
     }
@@ -155,7 +155,7 @@ public final class ContainerHooks: Mechanism {
         own = numberOnHost()
         try runHooks(
             hooks.createContainer, "createContainer", in: rootfs,
-            telling: state.json("creating", own))
+            telling: state.json("created", own))
     }
 
     /// `startContainer`: the paths are the container's.
