@@ -105,7 +105,7 @@ public func clone(
         if child != nil { try goHome(homes) }
         return child
     } catch {
-        try goHome(homes)
+        do { try goHome(homes) } catch {}
         throw error
     }
 }
@@ -118,8 +118,9 @@ private func goHome(_ homes: [OpenNamespace]) throws(KernelError) {
 
 extension Namespaces {
     /// What the kernel calls one of this kind in `/proc/PID/ns`.
-    fileprivate var fileName: String {
+    public var fileName: String {
         switch self {
+        case .user: "user"
         case .network: "net"
         case .mount: "mnt"
         case .ipc: "ipc"

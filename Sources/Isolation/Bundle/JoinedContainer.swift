@@ -19,9 +19,8 @@ public final class JoinedContainer: Mechanism {
     /// - Parameter process: the container's own.
     public init(_ process: RunningProcess) { self.process = process }
 
-    private static let names: [(Namespaces, String)] = [
-        (.user, "user"), (.mount, "mnt"), (.cgroup, "cgroup"), (.uts, "uts"), (.ipc, "ipc"),
-        (.network, "net"), (.pid, "pid"), (.time, "time"),
+    private static let all: [Namespaces] = [
+        .user, .mount, .cgroup, .uts, .ipc, .network, .pid, .time,
     ]
 
     /// Finds out which of its namespaces are not ours: to enter the own ones is an error for some.
@@ -29,7 +28,7 @@ public final class JoinedContainer: Mechanism {
         let number = pidfd_open(process.id.rawValue, 0)
         guard number >= 0 else { throw ended(.current) }
         handle = number
-        for (kind, name) in Self.names where isForeign(name) { kinds.insert(kind) }
+        for kind in Self.all where isForeign(kind.fileName) { kinds.insert(kind) }
         isBornAsRoot = geteuid() != 0 && kinds.isSuperset(of: [.user, .pid])
         // Now that we hold the process: had the number gone to another one, it would be that one.
         guard process.isRunning else { throw ended(.noSuchProcess) }
