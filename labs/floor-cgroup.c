@@ -73,14 +73,17 @@ static int is_there[COUNT(hierarchies)];  // looked up once, before /sys is anot
 static int has_limits;                    // beside the device rules
 
 static void look_around(int is_runtime) {
-  struct stat status;
+  struct stat top, status;
   char path[PATH_MAX + 64];
+  check(stat(TOP, &top), TOP);
   if (access(TOP "/unified/cgroup.procs", F_OK) == 0) unified = TOP "/unified";
   if (access(TOP "/cgroup.procs", F_OK) == 0) unified = TOP;
   for (size_t i = 0; i < COUNT(hierarchies); i++) {
     if (!hierarchies[i].is_for_all && !is_runtime) continue;
     snprintf(path, sizeof path, TOP "/%s", hierarchies[i].name);
-    is_there[i] = lstat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    // A directory that nothing is mounted on is none.
+    is_there[i] = lstat(path, &status) == 0 && S_ISDIR(status.st_mode) &&
+                  status.st_dev != top.st_dev;
   }
 }
 
