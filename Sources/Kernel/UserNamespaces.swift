@@ -10,6 +10,9 @@ public var isInFirstUserNamespace: Bool {
     return stat("/proc/self/ns/user", &status) != 0 || status.st_ino == 0xEFFF_FFFD
 }
 
+/// Whether nothing on this machine is forbidden to this process.
+public var isMachinesRoot: Bool { geteuid() == 0 && isInFirstUserNamespace }
+
 /// Moves this process into new namespaces. See `unshare(2)`.
 ///
 /// A new time namespace is the next child's; see ``enterNamespace(_:_:why:)``.

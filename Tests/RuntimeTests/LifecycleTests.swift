@@ -450,9 +450,7 @@ extension RuntimeSuite {
         func killsEveryProcess() throws {
             for isFirstGone in [false, true] {
                 let container = try Container(shell: "sleep 1000 & sleep 1001 & exec sleep 1002") {
-                    $0[at: "linux/namespaces"] = .array(
-                        $0[at: "linux/namespaces"]?.elements.filter { $0[at: "type"] != "pid" }
-                            ?? [])
+                    $0.remove(from: "linux/namespaces") { $0[at: "type"] == "pid" }
                 }
                 try container.running { (process) throws in
                     let file = try #require(container.cgroupDirectory("pids")) + "/cgroup.procs"

@@ -23,10 +23,7 @@ extension RuntimeSuite {
                     if left == "uts" { $0[at: "hostname"] = nil }
                     if left == "network" {
                         // Its sysfs can't be mounted; the host's own is no part of this.
-                        $0[at: "mounts"] = .array(
-                            ($0[at: "mounts"]?.elements ?? []).filter {
-                                $0[at: "type"]?.string != "sysfs"
-                            })
+                        $0.remove(from: "mounts") { $0[at: "type"] == "sysfs" }
                     }
                 }
                 try container.running { (process) throws in

@@ -204,9 +204,7 @@ extension RuntimeSuite {
                 $0[at: "linux/cgroupsPath"] = .string(group.dropFirst(14) + "/own")
                 $0[at: "linux/resources"] = ["pids": ["limit": 20]]
                 if hasNamespace { return }
-                $0[at: "linux/namespaces"] = .array(
-                    $0[at: "linux/namespaces"]?.elements.filter { $0[at: "type"] != "cgroup" }
-                        ?? [])
+                $0.remove(from: "linux/namespaces") { $0[at: "type"] == "cgroup" }
             }
             let outcome = try bundle.call(["run", "--bundle", bundle.directory, bundle.id])
             #expect(outcome.ending == .exited(0), "\(outcome)")

@@ -99,10 +99,7 @@ extension RuntimeSuite {
             let container = try Container(shell: "tty; exec sleep 1000") {
                 $0[at: "process/terminal"] = true
                 $0[at: "root/readonly"] = true
-                $0[at: "mounts"] = .array(
-                    $0[at: "mounts"]?.elements.filter {
-                        $0[at: "destination"] != "/dev"
-                    } ?? [])
+                $0.remove(from: "mounts") { $0[at: "destination"] == "/dev" }
             }
             mkdir(container.rootfs + "/dev", 0o755)
             container.options = ["--console-socket", server.path]

@@ -68,13 +68,8 @@ extension RuntimeSuite {
                 "sh", "-c",
                 "cat /sys/fs/cgroup/pids/cgroup.procs | wc -l; test -e /sys/fs/cgroup/pids/release_agent; echo $?",
             ])
-            container.config[at: "linux/namespaces"] = .array(
-                container.config[at: "linux/namespaces"]?.elements.filter {
-                    $0[at: "type"] != "cgroup"
-                } ?? [])
-            container.config[at: "mounts"] = .array(
-                container.config[at: "mounts"]?.elements.filter { $0[at: "destination"] != "/sys" }
-                    ?? [])
+            container.config.remove(from: "linux/namespaces") { $0[at: "type"] == "cgroup" }
+            container.config.remove(from: "mounts") { $0[at: "destination"] == "/sys" }
             for mount in [
                 Configuration.mount(
                     "/sys", "none", "/sys", ["rbind", "nosuid", "noexec", "nodev"]),
@@ -169,8 +164,7 @@ extension RuntimeSuite {
                 $0[at: "linux/uidMappings"] = mappings
                 $0[at: "linux/gidMappings"] = mappings
                 // Its host's network is the user's own: there is no sysfs to be had for that.
-                $0[at: "mounts"] = .array(
-                    ($0[at: "mounts"]?.elements ?? []).filter { $0[at: "type"] != "sysfs" })
+                $0.remove(from: "mounts") { $0[at: "type"] == "sysfs" }
             }
             try container.save()
             try run(["chown", "-R", "--no-dereference", "\(user.id):\(user.id)", container.bundle])

@@ -59,10 +59,7 @@ extension RuntimeSuite {
         func showsMachines() throws {
             let container = try Container.mapped(
                 at: 100_000, ["grep", "cgroup2", "/proc/self/mounts"])
-            container.config[at: "linux/namespaces"] = .array(
-                container.config[at: "linux/namespaces"]?.elements.filter {
-                    $0[at: "type"] != "cgroup"
-                } ?? [])
+            container.config.remove(from: "linux/namespaces") { $0[at: "type"] == "cgroup" }
             container.config.append(
                 Configuration.mount("/sys/fs/cgroup", "cgroup", "cgroup", ["ro"]), at: "mounts")
             #expect(try container.output().contains(" /sys/fs/cgroup cgroup2 ro,"))

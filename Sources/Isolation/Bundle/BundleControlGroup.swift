@@ -22,8 +22,7 @@ public final class BundleControlGroup: Mechanism {
     public let name = "cgroup"
     private let path: String?
     private let id: String
-    /// Whether nothing on this machine is forbidden to us.
-    private let isMachinesRoot = geteuid() == 0 && isInFirstUserNamespace
+    private let isMachinesRoot = Kernel.isMachinesRoot
     private let resources: RuntimeResources
     private let manager: ControlGroupManager
     private let hasNamespace: Bool

@@ -104,8 +104,7 @@ extension BundleDeviceRules {
                 why: "asked from here on whenever a device is opened")
         } catch {
             // Who is not the machine's root cannot; nor can they make device nodes.
-            guard error.errno == .notPermitted, geteuid() != 0 || !isInFirstUserNamespace
-            else { throw error }
+            guard error.errno == .notPermitted, !isMachinesRoot else { throw error }
         }
     }
 

@@ -23,7 +23,7 @@ public struct OOMScore: Mechanism {
             try tellKernel("\(adjustment)", in: path, why: "how soon it goes if memory is short")
         } catch {
             // Who is not the machine's root may not lower it, and is not to fail for that.
-            guard error.errno == .accessDenied, geteuid() != 0 || !isInFirstUserNamespace else {
+            guard error.errno == .accessDenied, !isMachinesRoot else {
                 throw error.renamed("oomScoreAdj", "\(adjustment)").advising(
                     "It is -1000 to 1000; less than our own takes CAP_SYS_RESOURCE.")
             }

@@ -35,6 +35,11 @@ extension JSON {
         self[at: path] = .array((self[at: path]?.elements ?? []) + [element])
     }
 
+    /// Takes those elements out of the array at a path.
+    mutating func remove(from path: String, where isUnwanted: (JSON) -> Bool) {
+        self[at: path] = .array((self[at: path]?.elements ?? []).filter { !isUnwanted($0) })
+    }
+
     /// The elements of an array; none for anything else.
     var elements: [JSON] {
         if case .array(let elements) = self { return elements }
